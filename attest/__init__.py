@@ -1,0 +1,1 @@
+"""attest: a promotion gate for container images."""

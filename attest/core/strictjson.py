@@ -1,0 +1,111 @@
+"""JSON as RFC 8259 and I-JSON (RFC 7493) have it, for bytes that nobody has vouched for.
+
+The standard library's reader keeps the last of two equal keys, accepts NaN, guesses at UTF-16, lets lone
+surrogates through, recurses without a bound of ours and reads integers of any length. Here each of these is
+an error, because two readers that disagree about a signed document are two verdicts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+from attest.core import limits
+
+Json = Any
+"""A parsed value: dict, list, str, int, float, bool or None."""
+
+
+class JsonInvalid(ValueError):
+    """The bytes are not one strict JSON value."""
+
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+
+
+def loads(data: bytes) -> Json:
+    """The one JSON value that the bytes are.
+
+    Raises:
+        JsonInvalid: not UTF-8, a byte order mark, a duplicate key, a number that is not finite or has more than
+            `limits.JSON_DIGITS` digits, a lone surrogate, nested or large beyond `limits`, or no JSON at all.
+    """
+    containers = data.count(b"{") + data.count(b"[")
+    if containers > limits.JSON_DEPTH and _depth(data) > limits.JSON_DEPTH:
+        raise JsonInvalid(f"nested deeper than {limits.JSON_DEPTH}")
+    if containers > limits.JSON_CONTAINERS:
+        raise JsonInvalid(f"more than {limits.JSON_CONTAINERS} objects and arrays")
+    try:
+        text = data.decode("utf-8")
+        value = _DECODER.decode(text)
+        if "\\u" in text:  # the only way to write a surrogate in valid UTF-8
+            _reject_surrogates(value)
+    except JsonInvalid:
+        raise
+    except UnicodeDecodeError as error:
+        raise JsonInvalid(f"not UTF-8 at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise JsonInvalid(f"{error.msg} at line {error.lineno}, column {error.colno}") from error
+    return value
+
+
+def _depth(data: bytes) -> int:
+    """The deepest nesting, counted outside of strings."""
+    deepest = depth = 0
+    for match in _TOKEN.finditer(data):
+        first = data[match.start()]
+        if first in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif first in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise JsonInvalid(f"the key {twice!r} stands twice in one object")
+    return members
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > limits.JSON_DIGITS:
+        raise JsonInvalid(f"an integer of more than {limits.JSON_DIGITS} digits")
+    return int(digits)
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise JsonInvalid("a number that no double holds")
+    return value
+
+
+def _constant(name: str) -> NoReturn:
+    raise JsonInvalid(f"{name} is not JSON")
+
+
+def _reject_surrogates(value: Json) -> None:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            try:
+                item.encode("utf-8")
+            except UnicodeEncodeError:
+                raise JsonInvalid("a lone surrogate in a string") from None
+        elif isinstance(item, dict):
+            waiting.extend(item.keys())
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_number, parse_constant=_constant, strict=True
+)

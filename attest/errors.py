@@ -1,0 +1,150 @@
+"""Every exception that attest raises on purpose, with its exit code and a hint.
+
+    AttestError
+    ├── UsageError                  exit 2: the command line is wrong
+    │   ├── ReferenceInvalid            no reference by digest can be read from the text
+    │   └── TagReference                a tag, where only a digest may stand
+    ├── DocumentInvalid             exit 2: a policy, key or other named file is wrong
+    │   └── KeyUnusable                 a key cannot be read, or may not be used
+    └── Undecided                   exit 3: the question could not be answered
+        ├── StoreError                  a registry or a layout
+        │   ├── Unreachable                 no connection, or none in time
+        │   ├── AccessDenied                401 or 403 after authentication
+        │   ├── NotFound                    what was asked for is not there
+        │   └── StoreMisbehaved             it answered what it may not answer
+        ├── LimitExceeded               an input is larger than we are willing to read
+        ├── DeadlineExceeded            the command's own deadline has passed
+        ├── NotPublished                pushed, but never visible to a verifier
+        └── InternalError               a defect of attest
+
+A refusal is not here: a verdict is a value (`attest.core.evaluate.Refused`), and exit code 1.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+EXIT_PASSED = 0
+EXIT_REFUSED = 1
+EXIT_USAGE = 2
+EXIT_UNDECIDED = 3
+
+
+class AttestError(Exception):
+    """Root of all errors: one sentence of what is wrong, and a hint that says what to do next."""
+
+    exit_code: ClassVar[int] = EXIT_UNDECIDED
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(AttestError):
+    """The command line asks for something that makes no sense."""
+
+    exit_code = EXIT_USAGE
+    code = "usage"
+
+
+class ReferenceInvalid(UsageError):
+    """No image reference by digest can be read from the text."""
+
+    code = "reference-invalid"
+
+
+class TagReference(UsageError):
+    """A tag stands where only a digest may stand; the hint names the digest reference of this moment."""
+
+    code = "tag-reference"
+
+
+class DocumentInvalid(AttestError):
+    """A document is wrong. `file`, `line` and `column` (from 1) say where, as far as it is known."""
+
+    exit_code = EXIT_USAGE
+    code = "document-invalid"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str,
+        line: int | None = None,
+        column: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        place = ":".join(str(part) for part in (file, line, column) if part is not None)
+        super().__init__(f"{place}: {message}", hint=hint)
+        self.problem = message
+        self.file = file
+        self.line = line
+        self.column = column
+
+
+class KeyUnusable(DocumentInvalid):
+    """A key file cannot be read, or holds a key that may not be used."""
+
+    code = "key-unusable"
+
+
+class Undecided(AttestError):
+    """The question could not be answered. It never means yes."""
+
+    code = "undecided"
+
+
+class StoreError(Undecided):
+    """A registry or an image layout failed."""
+
+    code = "store-error"
+
+
+class Unreachable(StoreError):
+    """No connection could be made, or it broke, or no answer came in time."""
+
+    code = "unreachable"
+
+
+class AccessDenied(StoreError):
+    """The registry refused us, with or without credentials."""
+
+    code = "access-denied"
+
+
+class NotFound(StoreError):
+    """What was asked for is not there."""
+
+    code = "not-found"
+
+
+class StoreMisbehaved(StoreError):
+    """The store answered something that its specification does not allow."""
+
+    code = "store-misbehaved"
+
+
+class LimitExceeded(Undecided):
+    """An input is larger than we are willing to read; nothing was truncated, nothing was decided."""
+
+    code = "limit-exceeded"
+
+
+class DeadlineExceeded(Undecided):
+    """The deadline of the whole command (`--timeout`) has passed."""
+
+    code = "deadline-exceeded"
+
+
+class NotPublished(Undecided):
+    """What was pushed never became visible through the listing that `attest verify` uses."""
+
+    code = "not-published"
+
+
+class InternalError(Undecided):
+    """A defect of attest itself; the traceback is shown with `--debug`."""
+
+    code = "internal-error"

@@ -1,0 +1,115 @@
+"""What the verbs need from the world, as Protocols. Adapters implement them; `attest.cli` joins the two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from attest.core.oci import Descriptor, Platform
+from attest.core.reference import Digest, ImageReference, TagReferences
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """A bundle found beside an image. Nothing about it is verified but its digests."""
+
+    subject: Digest
+    """The manifest that it was listed for."""
+    manifest: Digest
+    """The referrer that carries it."""
+    digest: Digest
+    """Of `content`."""
+    content: bytes
+    legacy: bool
+    """A bare DSSE envelope, as cosign before v3 stored it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredChild:
+    """A child of an image index; `platform` is what the index claims, checked against nothing."""
+
+    digest: Digest
+    platform: Platform | None
+    kind: str
+    """`platform`, `attestation` (BuildKit's, no platform and no evidence) or `index` (an index in an index)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredImage:
+    """An image as a store has it; every manifest named here was read and its digest checked."""
+
+    descriptor: Descriptor
+    """Media type, digest and size of the image's manifest."""
+    children: tuple[StoredChild, ...] | None
+    """Of an image index; None for a plain manifest."""
+    platform: Platform | None
+    """Of a plain manifest, from its configuration, where `read` was asked for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """An attestation that is visible through the same listing that `verify` uses."""
+
+    manifest: Digest
+    bundle: Digest
+
+
+class Store(Protocol):
+    """Where images and their attestations live: a registry, or an OCI image layout.
+
+    A store is an untrusted pipe. It checks every byte against the digest that named it, and it never says
+    "absent" where the truth is "could not be read": each method raises `attest.errors.StoreError`,
+    `LimitExceeded` or `DeadlineExceeded` instead.
+    """
+
+    def resolve(self, tag: TagReferences) -> Digest:
+        """The digest that a tag stands for at this moment."""
+        ...
+
+    def describe(self, image: ImageReference) -> Descriptor:
+        """The image's own descriptor, from its manifest."""
+        ...
+
+    def read(
+        self, image: ImageReference, *, platform: bool, receive: Callable[[Attached], None]
+    ) -> StoredImage:
+        """Read an image's manifests and everything attached to it and, for an index, to its platforms.
+
+        `receive` is called once for each bundle and subject, as they arrive, never from two threads at once, and
+        may raise to stop. With `platform` the configuration of a plain manifest is read for its platform.
+        """
+        ...
+
+    def publish(
+        self, image: ImageReference, subject: Descriptor, bundle: bytes, *, predicate_type: str, created: str
+    ) -> Published:
+        """Attach a bundle, and return once it is visible in the listing. Attaching it twice is no error."""
+        ...
+
+
+class Signer(Protocol):
+    """Signs with one key; the key itself stays behind it."""
+
+    @property
+    def hint(self) -> str:
+        """`verificationMaterial.publicKey.hint` of a bundle: base64 of the SHA-256 of the DER public key."""
+        ...
+
+    @property
+    def fingerprint(self) -> Digest:
+        """SHA-256 of the DER public key, as a policy's `revoked` names it."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature over the message, in the encoding of the DSSE and Sigstore specifications."""
+        ...
+
+
+class Clock(Protocol):
+    """The time of day."""
+
+    def now(self) -> datetime:
+        """Now, in UTC."""
+        ...

@@ -1,0 +1,61 @@
+"""Where a real part is on this machine: among the pinned builds of `.ci/parts`, else on PATH."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+_BUILT_BY_MODULE = {
+    "peers": ("cosign", "crane", "oras", "olareg"),
+    "gitea": ("gitea",),
+}
+"""The Go programs that `.ci/parts` builds, by the module under `tools/` that pins them."""
+
+
+def cache_root() -> Path:
+    """The folder that `.ci/parts` builds into: ATTEST_PARTS, else the user's cache folder."""
+    named = os.environ.get("ATTEST_PARTS")
+    if named:
+        return Path(named)
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "attest-parts"
+
+
+@functools.cache
+def _pins(module: str) -> str:
+    """The folder name of a module's builds: the first 16 hex digits over its go.mod and go.sum."""
+    folder = PROJECT / "tools" / module
+    pinned = (folder / "go.mod").read_bytes() + (folder / "go.sum").read_bytes()
+    return hashlib.sha256(pinned).hexdigest()[:16]
+
+
+def find(name: str) -> Path | None:
+    """The path of the program `name`, or None where it is not installed.
+
+    A pinned build wins over PATH: the tests say what one version of each peer does.
+    """
+    for module, programs in _BUILT_BY_MODULE.items():
+        if name in programs:
+            built = cache_root() / _pins(module) / "bin" / name
+            if os.access(built, os.X_OK):
+                return built
+    on_path = shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
+    return Path(on_path) if on_path else None
+
+
+def require(name: str) -> Path:
+    """The path of the program `name`; without it, skip the test, or fail it where CI is set."""
+    found = find(name)
+    if found is not None:
+        return found
+    reason = f"{name} is not here; run .ci/parts --install"
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
