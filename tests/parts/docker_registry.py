@@ -1,4 +1,4 @@
-"""Debian's docker-registry (distribution 2.8, no referrers API): plain, with htpasswd, with tokens, over TLS."""
+"""Debian's docker-registry 2.8, without the referrers API: plain, with htpasswd, with tokens, over TLS."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ def with_tokens(directory: Path) -> Iterator[TokenRegistry]:
 def with_tls(directory: Path) -> Iterator[Registry]:
     """A registry over TLS whose certificate comes from an authority that nobody knows."""
     authority = ca.make_authority(directory / "tls", "ca")
-    with _running("docker-registry-tls", directory, tls=ca.issue_server(authority, directory / "tls")) as registry:
+    with _running(
+        "docker-registry-tls", directory, tls=ca.issue_server(authority, directory / "tls")
+    ) as registry:
         yield dataclasses.replace(registry, ca_file=authority.certificate_file)
 
 

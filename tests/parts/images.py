@@ -24,7 +24,7 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltImage:
-    """An image in an OCI layout (`layout`, under the tag `tag`): its digest and its manifest as stored there."""
+    """An image in an OCI layout, there under `tag`: its digest and its manifest as stored."""
 
     layout: Path
     tag: str
@@ -45,7 +45,7 @@ class BuiltImage:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PushedImage:
-    """An image in a registry: `repository` is `HOST:PORT/NAME`, `manifest` the bytes that `digest` is over."""
+    """An image in a registry: `repository` is `HOST:PORT/NAME`, `digest` is over `manifest`."""
 
     repository: str
     digest: str
@@ -95,7 +95,17 @@ def build_index(directory: Path) -> BuiltImage:
     )
 
 
-def push(image: BuiltImage, registry: Registry, repository: str | None = None, *, tag: str = "") -> PushedImage:
+def read(layout: Path) -> BuiltImage:
+    """The one image of a layout that `build` or `build_index` made."""
+    (descriptor,) = json.loads((layout / "index.json").read_bytes())["manifests"]
+    digest: str = descriptor["digest"]
+    manifest = (layout / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()
+    return BuiltImage(layout=layout, tag=_TAG, digest=digest, manifest=manifest)
+
+
+def push(
+    image: BuiltImage, registry: Registry, repository: str | None = None, *, tag: str = ""
+) -> PushedImage:
     """Push an image by its digest, so that no tag's move can take it away, then tag it where `tag` is given.
 
     Raises PartError where what the registry stored is not what was built.
@@ -136,27 +146,39 @@ def _built(directory: Path, context: Path, arguments: Sequence[str], *, push: Se
     buildah = require("buildah")
     layout = directory / "layout"
     # A storage of its own: neither the user's images nor another worker's build can get into this one.
-    storage = ["--root", str(directory / "root"), "--runroot", str(directory / "run"), "--storage-driver", "vfs"]
+    storage = [
+        "--root",
+        str(directory / "root"),
+        "--runroot",
+        str(directory / "run"),
+        "--storage-driver",
+        "vfs",
+    ]
     environment = plain_environment(directory, TMPDIR=str(directory), BUILDAH_ISOLATION="chroot")
 
     def buildah_run(*verb: str) -> None:
         run(Command(arguments=[buildah, *storage, *verb], environment=environment, directory=context))
 
     try:
-        buildah_run("build", "--format", "oci", "--isolation", "chroot", "--timestamp", "0", *arguments, str(context))
+        buildah_run(
+            "build", "--format", "oci", "--isolation", "chroot", "--timestamp", "0", *arguments, str(context)
+        )
         buildah_run(*push, _TAG, f"oci:{layout}:{_TAG}")
     finally:
         shutil.rmtree(directory / "root", ignore_errors=True)
         shutil.rmtree(directory / "run", ignore_errors=True)
-    (descriptor,) = json.loads((layout / "index.json").read_bytes())["manifests"]
-    digest: str = descriptor["digest"]
-    manifest = (layout / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()
-    return BuiltImage(layout=layout, tag=_TAG, digest=digest, manifest=manifest)
+    return read(layout)
 
 
 def _copy(image: BuiltImage, registry: Registry, target: str, options: Sequence[str]) -> None:
     skopeo = require("skopeo")
-    arguments = ["copy", "--quiet", "--dest-authfile", str(registry.docker_config_dir / "config.json"), *options]
+    arguments = [
+        "copy",
+        "--quiet",
+        "--dest-authfile",
+        str(registry.docker_config_dir / "config.json"),
+        *options,
+    ]
     if registry.ca_file is None:
         arguments += ["--dest-tls-verify=false"]
     else:

@@ -22,7 +22,15 @@ def olareg(directory: Path) -> Iterator[Registry]:
     def command(port: int) -> Command:
         options = ["--addr", LOOPBACK, "--port", str(port), "--dir", str(storage)]
         return Command(
-            arguments=[program, "serve", *options, "--api-delete", "--api-blob-delete", "--gc-frequency", "-1s"],
+            arguments=[
+                program,
+                "serve",
+                *options,
+                "--api-delete",
+                "--api-blob-delete",
+                "--gc-frequency",
+                "-1s",
+            ],
             environment=plain_environment(directory),
             directory=directory,
         )

@@ -62,8 +62,8 @@ def serve(
     """Run the server that `command` describes for a port until the block ends.
 
     `answers` says whether it is up at that port; it may raise OSError while nothing listens. Where another
-    program took the port in between, another port is tried. Raises PartError with the log's end when the server
-    never comes up. The whole process group is gone afterwards, also when the block raises.
+    program took the port in between, another port is tried. Raises PartError with the log's end when the
+    server never comes up. The whole process group is gone afterwards, also when the block raises.
     """
     for _ in range(_PORT_TRIES):
         port = free_port()
@@ -136,7 +136,7 @@ def _start(command: Command, log: Path) -> subprocess.Popen[bytes]:
 
 
 def _comes_up(process: subprocess.Popen[bytes], port: int, answers: Callable[[int], bool]) -> bool:
-    """Whether the server answers in time; False when it ended, so that a stranger on its port counts for nothing."""
+    """Whether the server answers; False when it ended, so that a stranger on its port counts for nothing."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -9,6 +9,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlencode
 
 from tests.parts import web
 
@@ -26,9 +27,9 @@ _MANIFEST_TYPES = ", ".join(
 class Registry:
     """A running registry.
 
-    `host` is `HOST:PORT`; `ca_file` is what its certificate needs where `scheme` is https. `docker_config_dir`
-    is a value for DOCKER_CONFIG, with the registry's credentials where it wants any. `namespace` is what every
-    repository name starts with (`USER/` on a forge).
+    `host` is `HOST:PORT`; `ca_file` is what its certificate needs where `scheme` is https.
+    `docker_config_dir` is a value for DOCKER_CONFIG, with the registry's credentials where it wants any.
+    `namespace` is what every repository name starts with (`USER/` on a forge).
     """
 
     name: str
@@ -57,7 +58,7 @@ class Registry:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> web.Answer:
-        """Send a request to `path`, with the registry's own credentials, by basic authentication or by token."""
+        """Send a request to `path`, with the user's credentials where they are asked for."""
         sent = {"Accept": _MANIFEST_TYPES, **(headers or {})}
         first = web.request(method, self.url + path, headers=sent, body=body, ca_file=self.ca_file)
         challenge = first.headers.get("www-authenticate", "")
@@ -79,7 +80,7 @@ class Registry:
 
     def _token(self, challenge: str, credentials: str) -> str:
         fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
-        query = "&".join(f"{name}={fields[name]}" for name in ("service", "scope") if name in fields)
+        query = urlencode({name: fields[name] for name in ("service", "scope") if name in fields})
         answer = web.request(
             "GET", f"{fields['realm']}?{query}", headers={"Authorization": credentials}, ca_file=self.ca_file
         )

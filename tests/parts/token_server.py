@@ -1,4 +1,4 @@
-"""A token server of the tests' own (distribution "token authentication", JWT form), which records what it is asked."""
+"""A token server of the tests' own (distribution's JWT tokens), which records what it is asked."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ class TokenServer:
         with self._lock:
             self.asked.append(asked)
         if not granted:
-            return 401, json.dumps({"errors": [{"code": "UNAUTHORIZED", "message": "who is asking?"}]}).encode()
+            return 401, json.dumps(
+                {"errors": [{"code": "UNAUTHORIZED", "message": "who is asking?"}]}
+            ).encode()
         token = self._token(query.get("scope", []))
         return 200, json.dumps({"token": token, "expires_in": _TOKEN_SECONDS}).encode()
 
@@ -139,7 +141,7 @@ def _handler(server: TokenServer) -> type[http.server.BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class named it)
             """Say nothing: `asked` is the record."""
 
     return Handler

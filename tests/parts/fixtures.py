@@ -1,0 +1,97 @@
+"""pytest fixtures: real registries that run for the session, and real images to push there.
+
+Loaded by `tests/conftest.py` through `pytest_plugins`. A worker has its own servers; images are built once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.parts import docker_registry as docker_registry_part
+from tests.parts import images
+from tests.parts import olareg as olareg_part
+from tests.parts.images import BuiltImage
+from tests.parts.once import make_once, shared_folder
+from tests.parts.registry import Registry
+from tests.parts.token_server import TokenServer
+
+
+@pytest.fixture(scope="session")
+def docker_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """docker-registry 2.8 over plain http, open to everybody; no referrers API."""
+    with docker_registry_part.plain(tmp_path_factory.mktemp("docker-registry")) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def docker_registry_htpasswd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """docker-registry with basic authentication."""
+    with docker_registry_part.with_htpasswd(tmp_path_factory.mktemp("docker-registry-htpasswd")) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def token_registry(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[docker_registry_part.TokenRegistry]:
+    """docker-registry with token authentication, and its token server."""
+    with docker_registry_part.with_tokens(tmp_path_factory.mktemp("docker-registry-token")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def docker_registry_token(token_registry: docker_registry_part.TokenRegistry) -> Registry:
+    """docker-registry with token authentication; its realm is another port of the same host."""
+    return token_registry.registry
+
+
+@pytest.fixture(scope="session")
+def token_server(token_registry: docker_registry_part.TokenRegistry) -> TokenServer:
+    """The token server of `docker_registry_token`, with a record of what it was asked."""
+    return token_registry.token_server
+
+
+@pytest.fixture(scope="session")
+def docker_registry_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """docker-registry over TLS, with a certificate of an authority that no system knows."""
+    with docker_registry_part.with_tls(tmp_path_factory.mktemp("docker-registry-tls")) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def olareg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """olareg over plain http, open to everybody; with the referrers API."""
+    with olareg_part.olareg(tmp_path_factory.mktemp("olareg")) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session", params=["docker_registry", "gitea", "olareg"])
+def any_registry(request: pytest.FixtureRequest) -> Registry:
+    """Each family of registries in turn."""
+    registry: Registry = request.getfixturevalue(request.param)
+    return registry
+
+
+@pytest.fixture(scope="session")
+def sample_image(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
+    """An application image for this machine, in an OCI layout that is for reading only."""
+    folder = make_once(shared_folder(tmp_path_factory), "sample-image", images.build)
+    return images.read(folder / "layout")
+
+
+@pytest.fixture(scope="session")
+def other_image(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
+    """Another version of the application, with another digest."""
+    folder = make_once(
+        shared_folder(tmp_path_factory), "other-image", lambda target: images.build(target, version="2.0")
+    )
+    return images.read(folder / "layout")
+
+
+@pytest.fixture(scope="session")
+def index_image(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
+    """An image index of two platforms, in an OCI layout that is for reading only."""
+    folder = make_once(shared_folder(tmp_path_factory), "index-image", images.build_index)
+    return images.read(folder / "layout")
