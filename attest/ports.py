@@ -72,9 +72,7 @@ class Store(Protocol):
         """The image's own descriptor, from its manifest."""
         ...
 
-    def read(
-        self, image: ImageReference, *, platform: bool, receive: Callable[[Attached], None]
-    ) -> StoredImage:
+    def read(self, image: ImageReference, *, platform: bool, receive: Callable[[Attached], None]) -> StoredImage:
         """Read an image's manifests and everything attached to it and, for an index, to its platforms.
 
         `receive` is called once for each bundle and subject, as they arrive, never from two threads at once, and

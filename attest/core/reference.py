@@ -45,9 +45,7 @@ def parse_digest(text: str) -> Digest:
         ReferenceInvalid: it is not `sha256:` and 64 lower-case hexadecimal digits.
     """
     if not is_digest(text):
-        raise ReferenceInvalid(
-            f"{text!r} is not a digest", hint="write sha256: and 64 lower-case hexadecimal digits"
-        )
+        raise ReferenceInvalid(f"{text!r} is not a digest", hint="write sha256: and 64 lower-case hexadecimal digits")
     return Digest(text)
 
 
@@ -137,9 +135,7 @@ def parse_repository(text: str) -> Repository:
             hint=f"write HOST[:PORT]/REPOSITORY, as in registry.example.org/{text.rpartition('/')[2] or 'app'}",
         )
     if _HOST.fullmatch(host) is None:
-        raise ReferenceInvalid(
-            f"{host!r} is not a registry host", hint="a host is lower-case, with an optional :PORT"
-        )
+        raise ReferenceInvalid(f"{host!r} is not a registry host", hint="a host is lower-case, with an optional :PORT")
     if len(path) > _MAX_NAME or _REPOSITORY.fullmatch(path) is None:
         raise ReferenceInvalid(
             f"{path!r} is not a repository",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from attest.core import oci
-from attest.core.reference import Digest
+from attest.core.reference import Digest, digest_of
 
 _OWN: Final = ".attest-"
 _OWN_HEX: Final = 40
@@ -72,7 +72,7 @@ def referrer_descriptor(content: bytes, manifest: oci.Manifest) -> dict[str, Any
     """A manifest's entry in a list of referrers: with its artifact type and all of its annotations."""
     entry: dict[str, Any] = {
         "mediaType": manifest.media_type,
-        "digest": oci.digest_of(content),
+        "digest": digest_of(content),
         "size": len(content),
         "artifactType": manifest.artifact_type or manifest.config.media_type,
     }
