@@ -66,9 +66,7 @@ def with_tokens(directory: Path) -> Iterator[TokenRegistry]:
 def with_tls(directory: Path) -> Iterator[Registry]:
     """A registry over TLS whose certificate comes from an authority that nobody knows."""
     authority = ca.make_authority(directory / "tls", "ca")
-    with _running(
-        "docker-registry-tls", directory, tls=ca.issue_server(authority, directory / "tls")
-    ) as registry:
+    with _running("docker-registry-tls", directory, tls=ca.issue_server(authority, directory / "tls")) as registry:
         yield dataclasses.replace(registry, ca_file=authority.certificate_file)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.parts import docker_registry as docker_registry_part
+from tests.parts import gitea as gitea_part
 from tests.parts import images
 from tests.parts import olareg as olareg_part
 from tests.parts.images import BuiltImage
@@ -57,6 +58,14 @@ def token_server(token_registry: docker_registry_part.TokenRegistry) -> TokenSer
 def docker_registry_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """docker-registry over TLS, with a certificate of an authority that no system knows."""
     with docker_registry_part.with_tls(tmp_path_factory.mktemp("docker-registry-tls")) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def gitea(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Gitea over plain http with one user and bearer tokens; no referrers API."""
+    template = make_once(shared_folder(tmp_path_factory), "gitea-template", gitea_part.make_template)
+    with gitea_part.gitea(tmp_path_factory.mktemp("gitea"), template) as registry:
         yield registry
 
 

@@ -103,9 +103,7 @@ def read(layout: Path) -> BuiltImage:
     return BuiltImage(layout=layout, tag=_TAG, digest=digest, manifest=manifest)
 
 
-def push(
-    image: BuiltImage, registry: Registry, repository: str | None = None, *, tag: str = ""
-) -> PushedImage:
+def push(image: BuiltImage, registry: Registry, repository: str | None = None, *, tag: str = "") -> PushedImage:
     """Push an image by its digest, so that no tag's move can take it away, then tag it where `tag` is given.
 
     Raises PartError where what the registry stored is not what was built.
@@ -160,9 +158,7 @@ def _built(directory: Path, context: Path, arguments: Sequence[str], *, push: Se
         run(Command(arguments=[buildah, *storage, *verb], environment=environment, directory=context))
 
     try:
-        buildah_run(
-            "build", "--format", "oci", "--isolation", "chroot", "--timestamp", "0", *arguments, str(context)
-        )
+        buildah_run("build", "--format", "oci", "--isolation", "chroot", "--timestamp", "0", *arguments, str(context))
         buildah_run(*push, _TAG, f"oci:{layout}:{_TAG}")
     finally:
         shutil.rmtree(directory / "root", ignore_errors=True)

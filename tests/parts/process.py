@@ -56,9 +56,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serve(
-    command: Callable[[int], Command], *, answers: Callable[[int], bool], log: Path
-) -> Iterator[Server]:
+def serve(command: Callable[[int], Command], *, answers: Callable[[int], bool], log: Path) -> Iterator[Server]:
     """Run the server that `command` describes for a port until the block ends.
 
     `answers` says whether it is up at that port; it may raise OSError while nothing listens. Where another

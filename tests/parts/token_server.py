@@ -6,7 +6,6 @@ import base64
 import contextlib
 import dataclasses
 import datetime
-import http.server
 import json
 import secrets
 import threading
@@ -18,8 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 from cryptography.hazmat.primitives import serialization
 
-from tests.parts import ca, web
-from tests.parts.process import LOOPBACK
+from tests.parts import ca, loopback, web
 
 SERVICE = "attest tests"
 ISSUER = "attest tests token server"
@@ -49,12 +47,12 @@ class TokenServer:
         self._expected = web.basic(username, password)
         self._username = username
         self._lock = threading.Lock()
-        self._http = http.server.ThreadingHTTPServer((LOOPBACK, 0), _handler(self))
+        self._http = loopback.Server(_handler(self))
 
     @property
     def realm(self) -> str:
         """The URL that a registry names as its realm."""
-        return f"http://{LOOPBACK}:{self._http.server_address[1]}/token"
+        return f"http://{self._http.host}/token"
 
     @property
     def roots(self) -> Path:
@@ -76,23 +74,15 @@ class TokenServer:
         with self._lock:
             self.asked.append(asked)
         if not granted:
-            return 401, json.dumps(
-                {"errors": [{"code": "UNAUTHORIZED", "message": "who is asking?"}]}
-            ).encode()
+            return 401, json.dumps({"errors": [{"code": "UNAUTHORIZED", "message": "who is asking?"}]}).encode()
         token = self._token(query.get("scope", []))
         return 200, json.dumps({"token": token, "expires_in": _TOKEN_SECONDS}).encode()
 
     @contextlib.contextmanager
     def running(self) -> Iterator[TokenServer]:
         """Answer requests until the block ends."""
-        thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
+        with self._http.running():
             yield self
-        finally:
-            self._http.shutdown()
-            self._http.server_close()
-            thread.join()
 
     def _is_user(self, authorization: str | None) -> bool:
         return authorization is not None and secrets.compare_digest(authorization, self._expected)
@@ -121,27 +111,15 @@ def _access(scope: str) -> dict[str, object]:
     return {"type": kind, "name": name, "actions": actions.split(",")}
 
 
-def _handler(server: TokenServer) -> type[http.server.BaseHTTPRequestHandler]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        timeout = 30
-
-        def do_GET(self) -> None:
-            self._reply()
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            self._reply()
-
-        def _reply(self) -> None:
+def _handler(server: TokenServer) -> type[loopback.Handler]:
+    class Handler(loopback.Handler):
+        def respond(self) -> None:
+            self.body()
             status, body = server.answer(self.command, self.path, self.headers.get("Authorization"))
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class named it)
-            """Say nothing: `asked` is the record."""
 
     return Handler
