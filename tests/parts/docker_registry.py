@@ -48,7 +48,7 @@ def with_htpasswd(directory: Path) -> Iterator[Registry]:
 
 @contextlib.contextmanager
 def with_tokens(directory: Path) -> Iterator[TokenRegistry]:
-    """A registry that sends everybody to a token server for one user, both over plain http."""
+    """A registry that sends everybody to a token server for one user, both over plain http on `localhost`."""
     with TokenServer(directory, username=USERNAME, password=PASSWORD).running() as tokens:
         auth = {
             "token": {
@@ -58,7 +58,7 @@ def with_tokens(directory: Path) -> Iterator[TokenRegistry]:
                 "rootcertbundle": str(tokens.roots),
             }
         }
-        with _running("docker-registry-token", directory, auth=auth) as registry:
+        with _running("docker-registry-token", directory, auth=auth, name_of_host="localhost") as registry:
             yield TokenRegistry(registry=registry, token_server=tokens)
 
 
@@ -77,6 +77,7 @@ def _running(
     *,
     auth: Mapping[str, Mapping[str, str]] | None = None,
     tls: ca.Issued | None = None,
+    name_of_host: str = LOOPBACK,
 ) -> Iterator[Registry]:
     program = require("docker-registry")
     directory.mkdir(parents=True, exist_ok=True)
@@ -112,7 +113,7 @@ def _running(
         return answer.status == (200 if auth is None else 401)
 
     with serve(command, answers=answers, log=directory / "server.log") as server:
-        host = f"{LOOPBACK}:{server.port}"
+        host = f"{name_of_host}:{server.port}"
         user = None if auth is None else USERNAME
         password = None if auth is None else PASSWORD
         yield Registry(

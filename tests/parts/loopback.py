@@ -66,7 +66,13 @@ class Server(http.server.ThreadingHTTPServer):
     @property
     def host(self) -> str:
         """Where it listens, as `HOST:PORT`."""
-        return f"{LOOPBACK}:{self.server_address[1]}"
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        number: int = self.server_address[1]
+        return number
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:

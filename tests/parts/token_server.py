@@ -38,7 +38,7 @@ class Asked:
 class TokenServer:
     """Gives tokens to one user; what it was asked stands in `asked`, oldest first.
 
-    `roots` is the PEM file that a registry needs to check the tokens. The realm is plain http on loopback.
+    The realm is plain http on `localhost`: some clients refuse a realm on another port of a loopback address.
     """
 
     def __init__(self, directory: Path, *, username: str, password: str) -> None:
@@ -52,7 +52,7 @@ class TokenServer:
     @property
     def realm(self) -> str:
         """The URL that a registry names as its realm."""
-        return f"http://{self._http.host}/token"
+        return f"http://localhost:{self._http.port}/token"
 
     @property
     def roots(self) -> Path:
