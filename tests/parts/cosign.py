@@ -49,14 +49,14 @@ class Cosign:
         """Make an ECDSA P-256 key pair, in `NAME.key` and `NAME.pub`."""
         prefix = self._home / name
         run(self._command("generate-key-pair", "--output-key-prefix", str(prefix), password=password))
-        return KeyPair(private=prefix.with_suffix(".key"), public=prefix.with_suffix(".pub"), password=password)
+        return KeyPair(private=Path(f"{prefix}.key"), public=Path(f"{prefix}.pub"), password=password)
 
     def import_key_pair(self, pem: Path, name: str, *, password: str = "") -> KeyPair:
         """Turn a private key that another tool wrote (`pem`, unencrypted) into cosign's own form."""
         prefix = self._home / name
         options = ["--key", str(pem), "--output-key-prefix", str(prefix), "--yes"]
         run(self._command("import-key-pair", *options, password=password))
-        return KeyPair(private=prefix.with_suffix(".key"), public=prefix.with_suffix(".pub"), password=password)
+        return KeyPair(private=Path(f"{prefix}.key"), public=Path(f"{prefix}.pub"), password=password)
 
     def attest(
         self, registry: Registry, reference: str, *, key: KeyPair, predicate_type: str, predicate: Mapping[str, Any]

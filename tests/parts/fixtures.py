@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.parts import cosign as cosign_part
 from tests.parts import docker_registry as docker_registry_part
 from tests.parts import gitea as gitea_part
 from tests.parts import images
@@ -81,6 +82,12 @@ def any_registry(request: pytest.FixtureRequest) -> Registry:
     """Each family of registries in turn."""
     registry: Registry = request.getfixturevalue(request.param)
     return registry
+
+
+@pytest.fixture(scope="session")
+def cosign(tmp_path_factory: pytest.TempPathFactory) -> cosign_part.Cosign:
+    """cosign with a home of its own and no network but the registry."""
+    return cosign_part.Cosign(tmp_path_factory.mktemp("cosign"))
 
 
 @pytest.fixture(scope="session")
