@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from attest.core.oci import Descriptor, Platform
+from attest.core.oci import Descriptor
 from attest.core.reference import Digest, ImageReference, TagReferences
+from attest.core.release import ChildKind as ChildKind
+from attest.core.release import StoredChild as StoredChild
+from attest.core.release import StoredImage as StoredImage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,28 +27,6 @@ class Attached:
     content: bytes
     legacy: bool
     """A bare DSSE envelope, as cosign before v3 stored it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredChild:
-    """A child of an image index; `platform` is what the index claims, checked against nothing."""
-
-    digest: Digest
-    platform: Platform | None
-    kind: str
-    """`platform`, `attestation` (BuildKit's, no platform and no evidence) or `index` (an index in an index)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredImage:
-    """An image as a store has it; every manifest named here was read and its digest checked."""
-
-    descriptor: Descriptor
-    """Media type, digest and size of the image's manifest."""
-    children: tuple[StoredChild, ...] | None
-    """Of an image index; None for a plain manifest."""
-    platform: Platform | None
-    """Of a plain manifest, from its configuration, where `read` was asked for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,232 @@
+"""Which verified Statements can fill a lane, which of them are good, and which the others leave standing.
+
+Steps 2 to 4 of the evaluation (docs/policy.md, "Evaluation").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from attest.core import limits
+from attest.core.policy import Lane, Policy
+from attest.core.predicates import Result
+from attest.core.reference import Digest, digest_of
+from attest.core.release import ReleaseImage
+from attest.core.statement import Context, format_time
+from attest.core.verdict import Reason, State
+from attest.core.verify import VerifiedStatement
+
+_SKEW = timedelta(seconds=limits.CLOCK_SKEW)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Item:
+    """A verified Statement with all that a lane asks of it. One signed payload by one key is one item,
+
+    however many bundles wrap it: what stands around the signature is nobody's word.
+    """
+
+    verified: VerifiedStatement
+    bundles: frozenset[Digest]
+    found_on: frozenset[Digest]
+    names: frozenset[str]
+    """The policy's signers that hold its key."""
+    revoked: bool
+    key_revoked: bool
+    ahead: bool
+    """Its time is further in the future than a clock may be wrong."""
+
+    @property
+    def time(self) -> datetime | None:
+        """The Time of the evidence (docs/policy.md)."""
+        return self.verified.time
+
+    @property
+    def context(self) -> Context:
+        """The signed context."""
+        return self.verified.statement.context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Why an item does not fill a lane."""
+
+    state: State
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """What stands against a lane on an image, whatever else is good."""
+
+    fault: Fault
+    items: tuple[Item, ...]
+
+
+def collect(
+    policy: Policy, found: Iterable[tuple[VerifiedStatement, frozenset[Digest]]], now: datetime
+) -> tuple[Item, ...]:
+    """The items among verified Statements, each of which comes with the images on which it was found."""
+    groups: dict[tuple[bytes, Digest], tuple[VerifiedStatement, set[Digest], set[Digest]]] = {}
+    for verified, images in found:
+        group = groups.setdefault((verified.payload, verified.key.fingerprint), (verified, set(), set()))
+        group[1].add(verified.bundle)
+        group[2].update(images)
+    items = []
+    for (payload, fingerprint), (verified, bundles, places) in groups.items():
+        # A bundle can be wrapped anew around the same signature; so its payload's digest revokes it as well.
+        revoked = bool(policy.revoked) and bool(policy.revoked & {*bundles, digest_of(payload)})
+        items.append(
+            Item(
+                verified=verified,
+                bundles=frozenset(bundles),
+                found_on=frozenset(places),
+                names=policy.holders.get(fingerprint, frozenset()),
+                revoked=revoked,
+                key_revoked=fingerprint in policy.revoked,
+                ahead=verified.time is not None and verified.time > now + _SKEW,
+            )
+        )
+    return tuple(items)
+
+
+def is_candidate(item: Item, lane: Lane, digests: frozenset[Digest], subjects: frozenset[Digest]) -> bool:
+    """Step 2: of the lane's predicate type and signer, labelled with the lane, and about one of the digests
+
+    (for a joint lane: about exactly the images of the release).
+    """
+    statement = item.verified.statement
+    return (
+        statement.predicate_type == lane.predicate_type
+        and statement.context.lane == lane.label
+        and not item.revoked
+        and not item.names.isdisjoint(lane.parties)
+        and (statement.digests == subjects if lane.joint else not statement.digests.isdisjoint(digests))
+    )
+
+
+def judge(item: Item, lane: Lane, image: ReleaseImage) -> Fault | None:
+    """Step 3: None for a good candidate, else what is bad about it."""
+    verified = item.verified
+    if verified.result is Result.FAILED:
+        return Fault(state=State.FAILED, reason=Reason.RESULT_FAILED, message=f"it {_when(item)} says FAILED")
+    if verified.result is Result.WARNED and not lane.allow_warned:
+        message = f"it {_when(item)} says WARNED, which this lane does not allow"
+        return Fault(state=State.FAILED, reason=Reason.RESULT_WARNED, message=message)
+    for condition in lane.where:
+        if not condition.holds(
+            predicate=verified.statement.predicate,
+            statement=verified.statement.document,
+            image={"reference": image.reference, "name": image.name, "digest": image.digest},
+        ):
+            message = f"what was signed {_when(item)} does not meet: {condition.text}"
+            return Fault(state=State.UNMET, reason=Reason.CONDITION_UNMET, message=message)
+    if item.ahead:
+        message = f"what was signed is dated {_when(item)}, which has not come yet; look at the clock of its lane"
+        return Fault(state=State.STALE, reason=Reason.IN_THE_FUTURE, message=message)
+    return None
+
+
+def weigh(candidates: Sequence[Item], lane: Lane, image: ReleaseImage) -> tuple[tuple[Item, ...], Blocked | None]:
+    """Step 3: the good candidates that supersede every bad one, or what stands in their way."""
+    faults = {id(item): judge(item, lane, image) for item in candidates}
+    good = [item for item in candidates if faults[id(item)] is None]
+    bad = [item for item in candidates if faults[id(item)] is not None]
+    if not bad:
+        return tuple(good), None
+    order = _Order(candidates)
+    reach = {id(item): order.superseded_by(item) for item in candidates}
+    counting = tuple(item for item in good if all(id(other) in reach[id(item)] for other in bad))
+    if counting:
+        return counting, None
+    standing = [item for item in bad if not any(id(item) in reach[id(other)] for other in good)] or bad
+    newest = [item for item in standing if not any(id(item) in reach[id(other)] for other in standing)]
+    worst = min(newest, key=lambda item: _SEVERITY[_fault(faults, item).state])
+    fault = _fault(faults, worst)
+    if worst.time is None:
+        message = f"{fault.message}; it has no time, so only listing {worst.verified.bundle} in `revoked` removes it"
+        fault = Fault(state=fault.state, reason=fault.reason, message=message)
+    return (), Blocked(fault=fault, items=tuple(newest))
+
+
+def fresh(item: Item, lane: Lane, now: datetime) -> Fault | None:
+    """Step 4, and whether the key is still good: None, or why this good candidate does not count."""
+    if item.key_revoked:
+        message = f"the key {item.verified.key.fingerprint} that signed it is revoked"
+        return Fault(state=State.REVOKED, reason=Reason.KEY_REVOKED, message=message)
+    if lane.max_age is None:
+        return None
+    if item.time is None:
+        message = "it carries no time, and this lane has a max-age"
+        return Fault(state=State.STALE, reason=Reason.NO_TIME, message=message)
+    if now - item.time > lane.max_age:
+        message = f"it was signed {_when(item)}, longer ago than {lane.max_age}"
+        return Fault(state=State.STALE, reason=Reason.TOO_OLD, message=message)
+    return None
+
+
+_SEVERITY: Mapping[State, int] = {State.FAILED: 0, State.UNMET: 1, State.STALE: 2}
+
+
+def _fault(faults: Mapping[int, Fault | None], item: Item) -> Fault:
+    fault = faults[id(item)]
+    assert fault is not None  # noqa: S101 - only ever asked of bad candidates
+    return fault
+
+
+def _when(item: Item) -> str:
+    return "without a time" if item.time is None else f"at {format_time(item.time)}"
+
+
+class _Order:
+    """Which candidates supersede which (step 3, "new supersedes old")."""
+
+    def __init__(self, candidates: Sequence[Item]) -> None:
+        self._candidates = candidates
+        self._steps: dict[int, list[Item]] = {}
+        jobs: dict[tuple[str | None, str | None, str | None, int | None], int] = {}
+        for item in candidates:
+            jobs[_job(item)] = jobs.get(_job(item), 0) + 1
+        self._shards = frozenset(job for job, count in jobs.items() if count > 1)
+
+    def superseded_by(self, new: Item) -> set[int]:
+        """The identities of all that `new` supersedes, directly or through others."""
+        reached: set[int] = set()
+        waiting = [new]
+        while waiting:
+            for old in self._directly(waiting.pop()):
+                if id(old) not in reached:
+                    reached.add(id(old))
+                    waiting.append(old)
+        return reached
+
+    def _directly(self, new: Item) -> list[Item]:
+        if id(new) not in self._steps:
+            self._steps[id(new)] = [old for old in self._candidates if self._supersedes(new, old)]
+        return self._steps[id(new)]
+
+    def _supersedes(self, new: Item, old: Item) -> bool:
+        if new.ahead or new.key_revoked or new.time is None or old.time is None or new.time <= old.time:
+            return False
+        mine, other = new.context, old.context
+        if mine.repository == other.repository and mine.repository is not None:
+            if mine.run_id is not None and mine.run_id == other.run_id:  # a. the same run
+                return (
+                    mine.job is not None
+                    and mine.job == other.job
+                    and mine.run_attempt is not None
+                    and other.run_attempt is not None
+                    and mine.run_attempt > other.run_attempt
+                    and _job(old) not in self._shards
+                )
+            if mine.run_number is not None and other.run_number is not None:  # b. a later run
+                return mine.run_number > other.run_number
+        return mine.started is not None and mine.started > old.time  # c. runs that cannot be compared
+
+
+def _job(item: Item) -> tuple[str | None, str | None, str | None, int | None]:
+    context = item.context
+    return (context.repository, context.run_id, context.job, context.run_attempt)

@@ -1,0 +1,135 @@
+"""Sigstore bundles and DSSE envelopes, as bytes that nobody has verified yet.
+
+Sources: sigstore bundle v0.3 (protobuf-specs, `sigstore_bundle.proto`), DSSE v1.0.2 (`protocol.md`,
+`envelope.md`). An envelope here has exactly one signature: M of N is M bundles.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from attest.core import limits
+from attest.core.oci import BUNDLE, BUNDLE_PREFIX, IN_TOTO
+from attest.core.strictjson import Json, JsonInvalid, loads
+
+
+class EnvelopeInvalid(ValueError):
+    """The bytes are no bundle with one DSSE envelope. `code` is the stable reason for listing it as rejected."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A DSSE envelope: `signature` is over `pae(payload_type, payload)`. `hint` only says where to look first."""
+
+    payload_type: str
+    payload: bytes
+    signature: bytes
+    hint: str | None
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """DSSE's Pre-Authentication Encoding; lengths count bytes (DSSE `protocol.md`, "Signature Definition")."""
+    kind = payload_type.encode("utf-8")
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def write_bundle(*, payload: bytes, signature: bytes, hint: str) -> bytes:
+    """A Sigstore bundle v0.3 of an in-toto Statement under a managed key.
+
+    The DSSE `keyid` is left out: cosign skips a signature whose keyid is not the one that it computes itself.
+    """
+    document = {
+        "mediaType": BUNDLE,
+        "verificationMaterial": {"publicKey": {"hint": hint}},
+        "dsseEnvelope": {
+            "payload": base64.b64encode(payload).decode("ascii"),
+            "payloadType": IN_TOTO,
+            "signatures": [{"sig": base64.b64encode(signature).decode("ascii")}],
+        },
+    }
+    return json.dumps(document, separators=(",", ":")).encode("ascii")
+
+
+def read_bundle(content: bytes) -> Envelope:
+    """The envelope in a Sigstore bundle.
+
+    Raises:
+        EnvelopeInvalid: too large, not strict JSON, not a bundle, or not of exactly one DSSE envelope with exactly
+            one signature.
+    """
+    bundle = _object(content)
+    media_type = bundle.get("mediaType")
+    if not isinstance(media_type, str) or not media_type.startswith(BUNDLE_PREFIX):
+        raise EnvelopeInvalid("bundle-invalid", f"media type {media_type!r} is no Sigstore bundle")
+    if "messageSignature" in bundle:
+        raise EnvelopeInvalid("not-an-attestation", "a signature over a message, not an attestation")
+    envelope = bundle.get("dsseEnvelope")
+    if not isinstance(envelope, dict):
+        raise EnvelopeInvalid("not-an-attestation", "the bundle holds no DSSE envelope")
+    return _envelope(envelope, _hint(bundle.get("verificationMaterial")))
+
+
+def read_envelope(content: bytes) -> Envelope:
+    """The bare DSSE envelope that cosign before v3 stored.
+
+    Raises:
+        EnvelopeInvalid: as `read_bundle`.
+    """
+    return _envelope(_object(content), None)
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    if len(content) > limits.BUNDLE:
+        raise EnvelopeInvalid("bundle-too-large", f"more than {limits.BUNDLE} bytes")
+    try:
+        document = loads(content)
+    except JsonInvalid as error:
+        raise EnvelopeInvalid("bundle-invalid", f"not strict JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise EnvelopeInvalid("bundle-invalid", "not a JSON object")
+    return document
+
+
+def _hint(material: Json) -> str | None:
+    key = material.get("publicKey") if isinstance(material, dict) else None
+    hint = key.get("hint") if isinstance(key, dict) else None
+    return hint if isinstance(hint, str) else None
+
+
+def _envelope(envelope: dict[str, Any], hint: str | None) -> Envelope:
+    payload_type, signatures = envelope.get("payloadType"), envelope.get("signatures")
+    if not isinstance(payload_type, str) or not payload_type:
+        raise EnvelopeInvalid("bundle-invalid", "the envelope has no payloadType")
+    if not isinstance(signatures, list) or len(signatures) != 1 or not isinstance(signatures[0], dict):
+        raise EnvelopeInvalid("bundle-invalid", "the envelope has not exactly one signature")
+    return Envelope(
+        payload_type=payload_type,
+        payload=_base64(envelope.get("payload"), "payload"),
+        signature=_base64(signatures[0].get("sig"), "sig"),
+        hint=hint,
+    )
+
+
+_ALPHABET = re.compile(r"(?:[A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}")
+
+
+def _base64(text: Json, name: str) -> bytes:
+    """Either alphabet (DSSE `envelope.md`), one at a time, canonically padded, with no stray bits (RFC 4648 3.5)."""
+    if not isinstance(text, str) or not text or _ALPHABET.fullmatch(text) is None:
+        raise EnvelopeInvalid("bundle-invalid", f"{name} is not base64")
+    standard = text.replace("-", "+").replace("_", "/")
+    try:
+        data = base64.b64decode(standard, validate=True)
+    except ValueError as error:
+        raise EnvelopeInvalid("bundle-invalid", f"{name} is not base64") from error
+    if base64.b64encode(data).decode("ascii") != standard:
+        raise EnvelopeInvalid("bundle-invalid", f"{name} is not canonical base64")
+    return data

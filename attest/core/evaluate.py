@@ -1,0 +1,326 @@
+"""The evaluation: a policy, a release and its evidence in, a verdict out. No input, no clock, no memory.
+
+The steps are those of docs/policy.md, "Evaluation", numbered where they stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from attest.core.binding import (
+    Bound,
+    Combination,
+    best_combination,
+    bind,
+    difference,
+    distinct_signers,
+    enough,
+)
+from attest.core.candidates import Blocked, Fault, Item, collect, fresh, is_candidate, weigh
+from attest.core.nearmiss import explain
+from attest.core.policy import EvidenceAt, Lane, Policy
+from attest.core.reference import Digest
+from attest.core.release import ChildKind, Release, ReleaseImage
+from attest.core.statement import format_time
+from attest.core.verdict import Findings, ImageVerdict, LaneVerdict, Reason, Refusal, State, Verdict, conclude
+from attest.core.verify import Outcome, Rejected, Unreadable, VerifiedStatement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What verification made of a bundle, and the image that it was found on; None for one that was handed in."""
+
+    outcome: Outcome
+    image: Digest | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """The highest serial seen of a policy of this name, and the digest that it had."""
+
+    serial: int
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """A digest that a lane is asked of: the candidates that count for it, and those that do not, with the reason."""
+
+    digest: Digest
+    eligible: tuple[Bound, ...]
+    fallen: tuple[tuple[Item, Fault], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """One lane of one image."""
+
+    image: ReleaseImage
+    lane: Lane
+    blocked: Blocked | None
+    targets: tuple[_Target, ...]
+
+
+def evaluate(
+    policy: Policy,
+    release: Release,
+    evidence: Sequence[Found],
+    *,
+    now: datetime,
+    remembered: Remembered | None = None,
+    demanded: Iterable[Digest] = (),
+    historical: bool = False,
+) -> Verdict:
+    """Whether the release has everything that the policy demands.
+
+    `remembered` is the state of an earlier run, `demanded` the inputs of earlier receipts. With `historical`, `now`
+    lies in the past: later evidence is ignored, and of evidence without a time only the bad is kept.
+    """
+    verified = {
+        found.outcome.bundle: found.outcome for found in evidence if isinstance(found.outcome, VerifiedStatement)
+    }
+    places: dict[Digest, set[Digest]] = {}
+    for found in evidence:
+        places.setdefault(found.outcome.bundle, set()).update(_places(found, release))
+    known = [
+        (statement, frozenset(places[bundle]))
+        for bundle, statement in verified.items()
+        if not (historical and statement.time is not None and statement.time > now)
+    ]
+    items = collect(policy, known, now)
+    cases = [
+        _case(policy, release, image, lane, items, now, historical)
+        for image in release.images
+        for lane in policy.lanes_of(image.name)
+    ]
+    combination = best_combination(
+        (case.lane, target.eligible) for case in cases if not case.lane.unbound for target in case.targets
+    )
+    images = tuple(
+        ImageVerdict(
+            image=image.reference,
+            digest=image.digest,
+            refusals=(*_refusals_of(policy, image), *_unreadable(policy, image, evidence)),
+            lanes=tuple(
+                _lane_verdict(policy, release, case, combination, items) for case in cases if case.image is image
+            ),
+            rejected=_rejected(image, evidence),
+        )
+        for image in release.images
+    )
+    return conclude(
+        Findings(
+            policy=policy.name,
+            policy_digest=policy.digest,
+            serial=policy.serial,
+            time=now,
+            refusals=(*_refusals(policy, now, remembered), *_withheld(demanded, places)),
+            images=images,
+            inputs=frozenset(verified),
+        ),
+        historical=historical,
+    )
+
+
+# 0. Before the lanes.
+
+
+def _refusals(policy: Policy, now: datetime, remembered: Remembered | None) -> Iterator[Refusal]:
+    if policy.expires is not None and now >= policy.expires:
+        message = f"the policy expired at {format_time(policy.expires)}; its owner has to renew it"
+        yield Refusal(reason=Reason.POLICY_EXPIRED, message=message)
+    if remembered is None:
+        return
+    if policy.serial < remembered.serial:
+        message = f"serial {policy.serial} of this policy is older than {remembered.serial}, which was seen before"
+        yield Refusal(reason=Reason.SERIAL_TOO_LOW, message=message)
+    elif policy.serial == remembered.serial and policy.digest != remembered.digest:
+        message = f"the policy changed ({remembered.digest} before, {policy.digest} now), but not its serial"
+        yield Refusal(reason=Reason.POLICY_CHANGED, message=message)
+
+
+def _withheld(demanded: Iterable[Digest], found: Iterable[Digest]) -> Iterator[Refusal]:
+    present = frozenset(found)
+    for digest in sorted(frozenset(demanded)):
+        if digest not in present:
+            message = f"{digest} was an input of an earlier receipt and is gone; restore it, or find out who removed it"
+            yield Refusal(reason=Reason.INPUT_WITHHELD, message=message)
+
+
+def _refusals_of(policy: Policy, image: ReleaseImage) -> Iterator[Refusal]:
+    if not policy.speaks_for(image.repository):
+        place = image.repository or "a layout that stands for no repository (say which with --repository)"
+        yield Refusal(reason=Reason.OUTSIDE_POLICY, message=f"the policy's `images` do not name {place}")
+    if not policy.lanes_of(image.name):
+        yield Refusal(reason=Reason.NO_LANE, message=f"no lane of the policy covers {image.name!r}")
+    if image.digest in policy.revoked:
+        yield Refusal(reason=Reason.IMAGE_REVOKED, message=f"{image.digest} is revoked by the policy")
+    for child in image.stored.children or ():
+        if child.digest in policy.revoked:
+            message = f"the platform {child.platform} ({child.digest}) is revoked by the policy"
+            yield Refusal(reason=Reason.PLATFORM_REVOKED, message=message)
+        if child.kind is ChildKind.INDEX:
+            message = f"{child.digest} is an index within an index"
+            yield Refusal(reason=Reason.INDEX_NESTED, message=message)
+    yield from _platform_refusals(policy, image)
+
+
+def _platform_refusals(policy: Policy, image: ReleaseImage) -> Iterator[Refusal]:
+    if policy.platforms is None:
+        if image.stored.children is not None:
+            message = "it is an image index, and the policy has no `platforms` to say which there may be"
+            yield Refusal(reason=Reason.PLATFORMS_UNDECLARED, message=message)
+        return
+    present = [platform for _, platform in image.platforms]
+    for listed in policy.platforms.only:
+        if listed not in present:
+            yield Refusal(reason=Reason.PLATFORM_MISSING, message=f"it has no {listed}, which the policy lists")
+    for platform in dict.fromkeys(present):
+        if platform not in policy.platforms.only:
+            message = f"it has {platform or 'a child without a platform'}, which the policy does not list"
+            yield Refusal(reason=Reason.PLATFORM_UNLISTED, message=message)
+        if present.count(platform) > 1:
+            message = f"it has {platform or 'a child without a platform'} more than once"
+            yield Refusal(reason=Reason.PLATFORM_DOUBLED, message=message)
+
+
+# 1. Verification: what a trusted key signed and nobody can read refuses; what no trusted key signed is listed.
+
+
+def _unreadable(policy: Policy, image: ReleaseImage, evidence: Sequence[Found]) -> Iterator[Refusal]:
+    seen: set[Digest] = set()
+    for found in evidence:
+        outcome = found.outcome
+        if not isinstance(outcome, Unreadable) or outcome.bundle in policy.revoked or outcome.bundle in seen:
+            continue
+        if found.image is None or found.image in image.digests:
+            seen.add(outcome.bundle)
+            names = " or ".join(sorted(policy.holders.get(outcome.key.fingerprint, ())))
+            message = f"{names} signed what is no valid statement ({outcome.message}) in {outcome.bundle}"
+            yield Refusal(reason=Reason.STATEMENT_UNREADABLE, message=message)
+
+
+def _rejected(image: ReleaseImage, evidence: Sequence[Found]) -> tuple[Rejected, ...]:
+    found = {
+        item.outcome.bundle: item.outcome
+        for item in evidence
+        if isinstance(item.outcome, Rejected) and (item.image is None or item.image in image.digests)
+    }
+    return tuple(found[bundle] for bundle in sorted(found))
+
+
+def _places(found: Found, release: Release) -> frozenset[Digest]:
+    return release.subjects if found.image is None else frozenset({found.image})
+
+
+# 2. to 4. Candidates, good and bad, fresh.
+
+
+def _case(
+    policy: Policy,
+    release: Release,
+    image: ReleaseImage,
+    lane: Lane,
+    items: Sequence[Item],
+    now: datetime,
+    historical: bool,
+) -> _Case:
+    digests = image.digests
+    candidates = [item for item in items if is_candidate(item, lane, digests, release.subjects)]
+    counting, blocked = weigh(candidates, lane, image)
+    eligible: list[Bound] = []
+    fallen: list[tuple[Item, Fault]] = []
+    for item in counting:
+        if historical and item.time is None:
+            continue
+        outcome = fresh(item, lane, now) or bind(item, lane, policy, release.commit)
+        if isinstance(outcome, Fault):
+            fallen.append((item, outcome))
+        else:
+            eligible.append(outcome)
+    return _Case(
+        image=image,
+        lane=lane,
+        blocked=blocked,
+        targets=tuple(
+            _Target(
+                digest=digest,
+                eligible=tuple(bound for bound in eligible if digest in bound.item.verified.statement.digests),
+                fallen=tuple(entry for entry in fallen if digest in entry[0].verified.statement.digests),
+            )
+            for digest in _asked(policy, lane, image)
+        ),
+    )
+
+
+def _asked(policy: Policy, lane: Lane, image: ReleaseImage) -> tuple[Digest, ...]:
+    """The digests that a lane is asked of. Joint lanes are asked of the release's images as given."""
+    if policy.platforms is None or policy.platforms.evidence is EvidenceAt.INDEX or lane.joint:
+        return (image.digest,)
+    platforms = tuple(digest for digest, _ in image.platforms)
+    if policy.platforms.evidence is EvidenceAt.EACH:
+        return platforms or (image.digest,)
+    return tuple(dict.fromkeys((image.digest, *platforms)))
+
+
+# 5. and 6. Binding, and enough signers.
+
+
+def _lane_verdict(
+    policy: Policy, release: Release, case: _Case, combination: Combination, items: Sequence[Item]
+) -> LaneVerdict:
+    if case.blocked is not None:
+        return _verdict(case.lane, case.blocked.fault, case.blocked.items)
+    evidence: list[Item] = []
+    for target in case.targets:
+        joined = [bound.item for bound in target.eligible if case.lane.unbound or bound.combination == combination]
+        if not enough(case.lane, joined):
+            fault, closest = _shortfall(policy, release, case, target, joined, combination, items)
+            return _verdict(case.lane, fault, closest)
+        evidence += joined
+    names = sorted({name for item in evidence for name in item.names & case.lane.parties})
+    fault = Fault(state=State.PRESENT, reason=Reason.PRESENT, message=f"signed by {', '.join(names)}")
+    return _verdict(case.lane, fault, evidence)
+
+
+def _shortfall(
+    policy: Policy,
+    release: Release,
+    case: _Case,
+    target: _Target,
+    joined: Sequence[Item],
+    combination: Combination,
+    items: Sequence[Item],
+) -> tuple[Fault, Sequence[Item]]:
+    """Why a lane is not present for a digest, though nothing bad stands against it."""
+    lane = case.lane
+    others = [bound for bound in target.eligible if bound.item not in joined]
+    if others and (not joined or enough(lane, [bound.item for bound in target.eligible])):
+        newest = max(others, key=lambda bound: _age_key(bound.item))
+        return difference(policy, newest.combination, combination), [bound.item for bound in others]
+    if joined:
+        count = distinct_signers(lane, joined)
+        message = f"signed by {count} of the {lane.threshold} signers of {lane.signer} that it needs"
+        return Fault(state=State.MISSING, reason=Reason.TOO_FEW_SIGNERS, message=message), joined
+    if target.fallen:
+        item, fault = max(target.fallen, key=lambda entry: _age_key(entry[0]))
+        return fault, [item]
+    return explain(policy, release, case.image, lane, target.digest, items)
+
+
+def _verdict(lane: Lane, fault: Fault, items: Sequence[Item]) -> LaneVerdict:
+    newest_first = sorted({id(item): item for item in items}.values(), key=_age_key, reverse=True)
+    return LaneVerdict(
+        lane=lane.name,
+        state=fault.state,
+        reason=fault.reason,
+        message=fault.message,
+        evidence=tuple(item.verified for item in newest_first),
+    )
+
+
+def _age_key(item: Item) -> tuple[bool, str, Digest]:
+    """Sorts by time, evidence without one first, and by digest among equals, so that output is stable."""
+    return (item.time is not None, "" if item.time is None else format_time(item.time), item.verified.bundle)

@@ -1,0 +1,270 @@
+"""in-toto Statements, and the context that attest keeps in them.
+
+Sources: in-toto attestation spec v1 (`statement.md`, `resource_descriptor.md`, `digest_set.md`); Statement v0.1 is
+read as well, since cosign writes it. The context stands in the annotations of each subject, because third-party
+predicates have no room for it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from attest.core import limits
+from attest.core.reference import Digest, is_digest
+from attest.core.source import normalise_repository
+from attest.core.strictjson import Json, JsonInvalid, loads
+
+TYPE_V1: Final = "https://in-toto.io/Statement/v1"
+TYPE_V01: Final = "https://in-toto.io/Statement/v0.1"
+PREFIX: Final = "attest-gate/"
+
+_LANE = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z")
+_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,1024}")
+
+
+class StatementInvalid(ValueError):
+    """The bytes are no Statement that may be signed or believed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Which lane this is about, what source it looked at, in which run, and when. Times are UTC."""
+
+    lane: str | None = None
+    repository: str | None = None
+    commit: str | None = None
+    ref: str | None = None
+    run_id: str | None = None
+    run_attempt: int | None = None
+    job: str | None = None
+    run_url: str | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
+    dirty: bool = False
+    """The work tree had changes that are not in the commit."""
+
+    @property
+    def run_number(self) -> int | None:
+        """The run id, where it is a number: such runs of one repository have an order."""
+        return int(self.run_id) if self.run_id is not None and _NUMBER.fullmatch(self.run_id) else None
+
+
+NO_CONTEXT: Final = Context()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A Statement as it was read: `digests` are the sha256 digests of its subjects, without order."""
+
+    digests: frozenset[Digest]
+    predicate_type: str
+    predicate: Mapping[str, Json]
+    context: Context
+    document: Mapping[str, Json]
+
+
+def is_lane(text: str) -> bool:
+    """Whether the text can name a lane: lower-case letters, digits and . _ - between them, at most 64."""
+    return _LANE.fullmatch(text) is not None
+
+
+def is_commit(text: str) -> bool:
+    """Whether the text is a full commit id: 40 or 64 lower-case hexadecimal digits."""
+    return _COMMIT.fullmatch(text) is not None
+
+
+def parse_time(text: str) -> datetime:
+    """An RFC 3339 time in UTC, ending in Z, with at most microseconds.
+
+    Raises:
+        ValueError: it is anything else, a leap second included.
+    """
+    if _TIME.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is no time; write 2026-01-31T12:00:00Z")
+    return datetime.fromisoformat(text)
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339, in UTC, with microseconds: the only form that is written."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def read_statement(payload: bytes) -> Statement:
+    """The Statement that a verified payload is.
+
+    Raises:
+        StatementInvalid: not strict JSON, another `_type`, no predicate type, no subjects, a malformed or doubled
+            digest, or a context that is malformed or not the same for all subjects.
+    """
+    try:
+        document = loads(payload)
+    except JsonInvalid as error:
+        raise StatementInvalid(f"not strict JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise StatementInvalid("not a JSON object")
+    if document.get("_type") not in (TYPE_V1, TYPE_V01):
+        raise StatementInvalid(f"_type {document.get('_type')!r} is no in-toto Statement")
+    predicate_type = document.get("predicateType")
+    if not isinstance(predicate_type, str) or not predicate_type:
+        raise StatementInvalid("no predicateType")
+    predicate = document.get("predicate", {})
+    if not isinstance(predicate, dict):
+        raise StatementInvalid("the predicate is not a JSON object")
+    digests, context = _subjects(document.get("subject"))
+    return Statement(
+        digests=digests, predicate_type=predicate_type, predicate=predicate, context=context, document=document
+    )
+
+
+def write_statement(
+    *, subjects: Mapping[Digest, str], context: Context, predicate_type: str, predicate: Mapping[str, Json]
+) -> bytes:
+    """A Statement v1 about these digests, each with the name given, all with the same context.
+
+    Raises:
+        StatementInvalid: what would be written is not what `read_statement` accepts.
+    """
+    annotations = write_context(context)
+    document = {
+        "_type": TYPE_V1,
+        "subject": [
+            {"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}, "annotations": annotations}
+            if annotations
+            else {"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}
+            for digest, name in subjects.items()
+        ],
+        "predicateType": predicate_type,
+        "predicate": predicate,
+    }
+    payload = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
+    read_statement(payload)
+    return payload
+
+
+def write_context(context: Context) -> dict[str, str]:
+    """The annotations that say the same as the context."""
+    values = {
+        "lane": context.lane,
+        "repository": context.repository,
+        "commit": context.commit,
+        "ref": context.ref,
+        "run-id": context.run_id,
+        "run-attempt": None if context.run_attempt is None else str(context.run_attempt),
+        "job": context.job,
+        "run-url": context.run_url,
+        "started": None if context.started is None else format_time(context.started),
+        "finished": None if context.finished is None else format_time(context.finished),
+        "dirty": "true" if context.dirty else None,
+    }
+    return {PREFIX + name: value for name, value in values.items() if value is not None}
+
+
+def _subjects(subjects: Json) -> tuple[frozenset[Digest], Context]:
+    if not isinstance(subjects, list) or not subjects:
+        raise StatementInvalid("no subject")
+    if len(subjects) > limits.SUBJECTS:
+        raise StatementInvalid(f"more than {limits.SUBJECTS} subjects")
+    digests: set[Digest] = set()
+    first: dict[str, Json] | None = None
+    for position, subject in enumerate(subjects):
+        if not isinstance(subject, dict):
+            raise StatementInvalid(f"subject[{position}] is not a JSON object")
+        digest = _sha256(subject.get("digest"), position)
+        if digest is not None and digest in digests:
+            raise StatementInvalid(f"the subject {digest} stands twice")
+        if digest is not None:
+            digests.add(digest)
+        annotations = _own_annotations(subject.get("annotations"), position)
+        if first is None:
+            first = annotations
+        elif annotations != first:
+            raise StatementInvalid("the subjects do not carry the same context")
+    return frozenset(digests), _context(first or {})
+
+
+def _sha256(digest_set: Json, position: int) -> Digest | None:
+    if not isinstance(digest_set, dict) or not digest_set:
+        raise StatementInvalid(f"subject[{position}] has no digest")
+    hexadecimal = digest_set.get("sha256")
+    if hexadecimal is None and "sha256" not in digest_set:
+        return None
+    if not isinstance(hexadecimal, str) or not is_digest("sha256:" + hexadecimal):
+        raise StatementInvalid(f"subject[{position}] has a malformed sha256")
+    return Digest("sha256:" + hexadecimal)
+
+
+def _own_annotations(annotations: Json, position: int) -> dict[str, Json]:
+    if annotations is None:
+        return {}
+    if not isinstance(annotations, dict):
+        raise StatementInvalid(f"the annotations of subject[{position}] are not a JSON object")
+    return {name: value for name, value in annotations.items() if name.startswith(PREFIX)}
+
+
+def _context(annotations: dict[str, Json]) -> Context:
+    if not annotations:
+        return NO_CONTEXT
+    fields: dict[str, Any] = {}
+    for name, value in annotations.items():
+        entry = _FIELDS.get(name)
+        if entry is None:
+            raise StatementInvalid(f"unknown annotation {name!r}")
+        if not isinstance(value, str):
+            raise StatementInvalid(f"annotation {name!r} is not a string")
+        field, read = entry
+        try:
+            fields[field] = read(value)
+        except ValueError as error:
+            raise StatementInvalid(f"annotation {name!r}: {error}") from error
+    if "lane" not in fields:
+        raise StatementInvalid("a context without a lane")
+    return Context(**fields)
+
+
+def _matching(pattern: re.Pattern[str], what: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if pattern.fullmatch(text) is None:
+            raise ValueError(f"{text[:80]!r} is no {what}")
+        return text
+
+    return read
+
+
+def _repository(text: str) -> str:
+    if normalise_repository(text) != text:
+        raise ValueError(f"{text[:80]!r} is not in normal form; write {normalise_repository(text)!r}")
+    return text
+
+
+def _attempt(text: str) -> int:
+    return int(_matching(_NUMBER, "number")(text))
+
+
+def _true(text: str) -> bool:
+    if text != "true":
+        raise ValueError(f"{text[:80]!r} is not 'true'")
+    return True
+
+
+_text = _matching(_PRINTABLE, "line of text")
+_FIELDS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
+    PREFIX + "lane": ("lane", _matching(_LANE, "lane")),
+    PREFIX + "repository": ("repository", _repository),
+    PREFIX + "commit": ("commit", _matching(_COMMIT, "full commit id")),
+    PREFIX + "ref": ("ref", _text),
+    PREFIX + "run-id": ("run_id", _text),
+    PREFIX + "run-attempt": ("run_attempt", _attempt),
+    PREFIX + "job": ("job", _text),
+    PREFIX + "run-url": ("run_url", _text),
+    PREFIX + "started": ("started", parse_time),
+    PREFIX + "finished": ("finished", parse_time),
+    PREFIX + "dirty": ("dirty", _true),
+}
