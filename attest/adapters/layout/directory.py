@@ -1,0 +1,258 @@
+"""The files of an OCI image layout: opened without following links, read whole and checked, replaced atomically.
+
+A layout may come from anybody: a blob may be a symbolic link to a private file, a FIFO that never answers, or a
+file of a terabyte. Every file is therefore opened relative to an open directory, one component at a time.
+
+Writing keeps the layout valid at every moment: a file gets its name only after its bytes are on the disk, and
+blobs before the index that names them. All writing happens under one advisory lock on the file `oci-layout`,
+the only one that nobody ever replaces, and the kernel lifts the lock of a process that dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import random
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from typing import Final, Self
+
+from attest.core import limits
+from attest.core.reference import Digest, digest_of
+from attest.core.strictjson import JsonInvalid, loads
+from attest.errors import (
+    AccessDenied,
+    LimitExceeded,
+    NotFound,
+    ReferenceInvalid,
+    StoreError,
+    StoreMisbehaved,
+    Unreachable,
+)
+
+_VERSION_FILE: Final = "oci-layout"
+_INDEX_FILE: Final = "index.json"
+_VERSION: Final = "1.0.0"
+_VERSION_FILE_BYTES: Final = 64 * 1024
+
+_OPEN_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not hang us
+_OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+_LOCK_SECONDS: Final = 60.0
+_LOCK_PAUSE: Final = 0.02
+_LEFTOVER: Final = re.compile(r"\.attest-[0-9a-f]{16}\.tmp")
+
+
+class LayoutDirectory:
+    """An open image layout. Use it as a context manager; each method raises `StoreError` or `LimitExceeded`."""
+
+    def __init__(self, path: str) -> None:
+        """Open the layout at `path` and check its version.
+
+        Raises:
+            ReferenceInvalid: `path` cannot be the name of a directory.
+            NotFound: there is no such directory.
+            StoreError: it cannot be read, or is no image layout of version 1.0.0.
+        """
+        if "\0" in path:
+            raise ReferenceInvalid(f"{path!r} cannot be the path of an image layout")
+        self.path = path
+        self._closing = contextlib.ExitStack()
+        try:
+            with _errors_of(path):
+                self._root = self._kept(os.open(path, _OPEN_FOLDER))
+            self._check_version()
+            self._blobs = self._open_blobs()
+        except BaseException:
+            self._closing.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.close()
+
+    def read_index(self) -> bytes:
+        """The bytes of `index.json`."""
+        try:
+            return self._read(_INDEX_FILE, self._root, _INDEX_FILE, limits.MANIFEST)
+        except NotFound as error:
+            raise StoreMisbehaved(f"{self.path} has no {_INDEX_FILE}, so it is no OCI image layout") from error
+
+    def read_blob(self, digest: Digest, *, limit: int) -> bytes:
+        """The blob of this digest, at most `limit` bytes, its digest checked.
+
+        Raises:
+            NotFound: the layout has no such blob.
+            LimitExceeded: it is larger than `limit`.
+            StoreError: it cannot be read, is no regular file, or has another digest.
+        """
+        if self._blobs is None:
+            raise NotFound(f"{self.path} has no blob {digest}")
+        try:
+            content = self._read(_hex(digest), self._blobs, f"blobs/sha256/{_hex(digest)}", limit)
+        except NotFound as error:
+            raise NotFound(f"{self.path} has no blob {digest}") from error
+        if digest_of(content) != digest:
+            raise StoreMisbehaved(f"the blob {digest} in {self.path} has the digest {digest_of(content)}")
+        return content
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only writer until the block ends; what a killed writer left half-written is swept away.
+
+        Raises:
+            AccessDenied: the layout may not be written to.
+            Unreachable: another process holds the lock for longer than a minute.
+        """
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NFS locks only what is open for writing
+        with _errors_of(f"{self.path}/{_VERSION_FILE}"):
+            lock = os.open(_VERSION_FILE, flags, dir_fd=self._root)
+        try:
+            self._wait_for(lock)
+            self._sweep()
+            yield
+        finally:
+            os.close(lock)
+
+    def write_blob(self, content: bytes) -> Digest:
+        """Have a blob on the disk. Call it under `locked`, and `sync_blobs` before anything names the blob."""
+        digest = digest_of(content)
+        if self._blobs is None:
+            raise StoreMisbehaved(f"{self.path} has no folder blobs/sha256")
+        with contextlib.suppress(NotFound, StoreMisbehaved, LimitExceeded):  # a damaged one is written anew
+            if self.read_blob(digest, limit=len(content)) == content:
+                return digest
+        self._replace(_hex(digest), self._blobs, content, mode=None)
+        return digest
+
+    def sync_blobs(self) -> None:
+        """Have the names of all blobs on the disk."""
+        if self._blobs is not None:
+            with _errors_of(f"{self.path}/blobs/sha256"):
+                os.fsync(self._blobs)
+
+    def write_index(self, content: bytes) -> None:
+        """Replace `index.json`, in one step and for good. Call it under `locked`."""
+        with _errors_of(f"{self.path}/{_INDEX_FILE}"):
+            mode = stat.S_IMODE(os.stat(_INDEX_FILE, dir_fd=self._root, follow_symlinks=False).st_mode)
+        self._replace(_INDEX_FILE, self._root, content, mode=mode)
+        with _errors_of(self.path):
+            os.fsync(self._root)
+
+    def _kept(self, descriptor: int) -> int:
+        self._closing.callback(os.close, descriptor)
+        return descriptor
+
+    def _check_version(self) -> None:
+        try:
+            content = self._read(_VERSION_FILE, self._root, _VERSION_FILE, _VERSION_FILE_BYTES)
+        except NotFound as error:
+            raise StoreMisbehaved(
+                f"{self.path} has no file {_VERSION_FILE}, so it is no OCI image layout",
+                hint=f"make one with: skopeo copy docker://... oci:{self.path}:TAG",
+            ) from error
+        try:
+            document = loads(content)
+        except JsonInvalid as error:
+            raise StoreMisbehaved(f"{self.path}/{_VERSION_FILE} is not strict JSON: {error}") from error
+        version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
+        if version != _VERSION:
+            raise StoreMisbehaved(
+                f"{self.path} is an image layout of version {version!r}; only {_VERSION} is read here"
+            )
+
+    def _open_blobs(self) -> int | None:
+        folder = self._root
+        for name in ("blobs", "sha256"):
+            try:
+                with _errors_of(f"{self.path}/blobs"):
+                    folder = self._kept(os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=folder))
+            except NotFound:
+                return None
+        return folder
+
+    def _read(self, name: str, folder: int, shown: str, limit: int) -> bytes:
+        place = f"{self.path}/{shown}"
+        with _errors_of(place), os.fdopen(os.open(name, _OPEN_FILE, dir_fd=folder), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise StoreMisbehaved(f"{place} is not a regular file")
+            if status.st_size > limit:
+                raise LimitExceeded(f"{place} has {status.st_size} bytes; at most {limit} are read")
+            content = file.read(status.st_size + 1)
+        if len(content) != status.st_size:
+            raise StoreMisbehaved(f"{place} changed while it was read")
+        return content
+
+    def _wait_for(self, lock: int) -> None:
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise Unreachable(
+                        f"another process has been writing to {self.path} for more than {_LOCK_SECONDS:.0f} s",
+                        hint=f"`fuser {self.path}/{_VERSION_FILE}` names it",
+                    ) from error
+            except OSError as error:
+                raise StoreError(f"{self.path} cannot be locked: {error.strerror}") from error
+            time.sleep(_LOCK_PAUSE * (0.5 + random.random()))  # noqa: S311 - spreads writers, protects nothing
+
+    def _sweep(self) -> None:
+        with _errors_of(self.path):
+            for name in os.listdir(self._root):  # noqa: PTH208 - pathlib knows no open directories
+                if _LEFTOVER.fullmatch(name):
+                    with contextlib.suppress(OSError):  # it harms nobody where it stays
+                        os.unlink(name, dir_fd=self._root)
+
+    def _replace(self, name: str, folder: int, content: bytes, *, mode: int | None) -> None:
+        """Write a file under a passing name, then give it its own; a missing `mode` is what the umask says."""
+        passing = f".attest-{secrets.token_hex(8)}.tmp"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with _errors_of(f"{self.path}/{passing}"):
+            try:
+                with os.fdopen(os.open(passing, flags, 0o666, dir_fd=self._root), "wb") as file:
+                    if mode is not None:
+                        os.fchmod(file.fileno(), mode)
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(passing, name, src_dir_fd=self._root, dst_dir_fd=folder)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(passing, dir_fd=self._root)
+                raise
+
+
+def _hex(digest: Digest) -> str:
+    return digest.removeprefix("sha256:")
+
+
+@contextlib.contextmanager
+def _errors_of(place: str) -> Iterator[None]:
+    """What the operating system says about `place`, in our own exceptions."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFound(f"{place} does not exist") from error
+    except PermissionError as error:
+        raise AccessDenied(f"{place}: {error.strerror}") from error
+    except OSError as error:
+        match error.errno:
+            case errno.EROFS:
+                raise AccessDenied(f"{place}: {error.strerror}") from error
+            case errno.ELOOP:
+                raise StoreMisbehaved(f"{place} is a symbolic link, and links are not followed here") from error
+            case errno.ENOTDIR:
+                raise StoreMisbehaved(f"{place} is no directory of its own") from error
+            case _:
+                raise StoreError(f"{place}: {error.strerror}") from error
