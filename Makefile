@@ -1,0 +1,51 @@
+# `make demo` and `make test` need Python 3.11 or newer, git and make; everything else they set up in .venv.
+# PYTHON=/path/to/python chooses the Python, JOBS the number of test processes, ARGS adds arguments for pytest.
+
+python := .venv/bin/python
+export PYTHON
+JOBS ?= 2
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types rules coverage fuzz bench lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make .venv with the locked dependencies (the other targets do it themselves)
+	@scripts/setup
+
+demo: setup ## Gate a sample image: sign its lanes, refuse at four, pass at five, and try to cheat
+	@$(python) examples/demo.py
+
+test: setup ## Run the tests; those of real registries and peers are skipped where .ci/parts has not built them
+	@$(python) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+check: lint types rules coverage ## Linter, formatter, types, import rules, documents, 100 % branch coverage of attest/core
+
+lint: setup ## ruff: rules and format
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+
+types: setup ## mypy, strict
+	$(python) -m mypy
+
+rules: setup ## Import rules, the rules for files, and every document that can be run or compared
+	$(python) -m pytest -q $(ARGS) tests/test_architecture.py tests/test_project.py
+
+coverage: setup ## Branch coverage of attest/core by tests/core alone
+	$(python) -m coverage run --branch --source attest/core -m pytest -q -p no:xdist tests/core
+	$(python) -m coverage report --fail-under 100
+
+fuzz: setup ## Run the property tests with many examples, and the tests that are marked `fuzz`; for as long as it takes
+	$(python) -m pytest -n $(JOBS) --hypothesis-profile fuzz -m "fuzz or (hypothesis and not parts)" $(ARGS)
+
+bench: setup ## Measure: requests, time beside cosign, import time by command, verdicts a second
+	@$(python) -m bench
+
+lock: ## Write requirements/*.txt from pyproject.toml; ARGS=--upgrade takes the newest of everything
+	scripts/lock $(ARGS)
+
+clean: ## Remove .venv and everything that was made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist .demo
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,15 @@
+"""pytest for the whole project: the fixtures of the real parts, and how long hypothesis looks for a counterexample."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["tests.parts.fixtures"]
+
+# No test is timed: a slow machine is no counterexample, so there is no deadline and no complaint about slow data.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True, database=None, print_blob=True)
+settings.register_profile("fuzz", settings.get_profile("default"), max_examples=20_000, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
