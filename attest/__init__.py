@@ -1,1 +1,3 @@
 """attest: a promotion gate for container images."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,94 @@
+"""Sign a lane's outcome about images, and attach it to each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from attest.core.envelope import pae, read_bundle, write_bundle
+from attest.core.oci import IN_TOTO, Descriptor
+from attest.core.predicates import result_of
+from attest.core.reference import Digest, ImageReference, digest_of
+from attest.core.statement import Context, format_time, read_statement, write_statement
+from attest.core.strictjson import Json
+from attest.ops.gather import Named
+from attest.ops.parallel import each
+from attest.ports import Clock, Published, Signer, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An image that is there, with the descriptor that an attestation names it by."""
+
+    image: ImageReference
+    descriptor: Descriptor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """Where an attestation is visible now."""
+
+    image: ImageReference
+    published: Published
+
+
+def describe(store: Store, images: Sequence[ImageReference]) -> tuple[Target, ...]:
+    """Find the images, before anything is signed about them.
+
+    Raises:
+        StoreError: an image is not there, or could not be read.
+    """
+    descriptors = each(store.describe, images)
+    return tuple(
+        Target(image=image, descriptor=descriptor) for image, descriptor in zip(images, descriptors, strict=True)
+    )
+
+
+def sign(
+    images: Sequence[Named],
+    *,
+    signer: Signer,
+    context: Context,
+    predicate_type: str,
+    predicate: Mapping[str, Json],
+) -> bytes:
+    """One bundle with one Statement v1 about all the images.
+
+    Raises:
+        StatementInvalid, PredicateInvalid: what would be signed is nothing that `attest verify` reads.
+    """
+    result_of(predicate_type, predicate)
+    subjects: dict[Digest, str] = {}
+    for image in images:
+        subjects.setdefault(image.reference.digest, subject_name(image))
+    payload = write_statement(subjects=subjects, context=context, predicate_type=predicate_type, predicate=predicate)
+    return write_bundle(payload=payload, signature=signer.sign(pae(IN_TOTO, payload)), hint=signer.hint)
+
+
+def attach(store: Store, targets: Sequence[Target], bundle: bytes, *, clock: Clock) -> tuple[Attachment, ...]:
+    """Attach a bundle to each image, and return once it is visible beside all of them.
+
+    Raises:
+        EnvelopeInvalid, StatementInvalid: the bytes are no bundle of an in-toto Statement.
+        StoreError, NotPublished: at least one image does not show it. Running the same command again is safe.
+    """
+    predicate_type = read_statement(read_bundle(bundle).payload).predicate_type
+    created = format_time(clock.now())
+
+    def publish(target: Target) -> Attachment:
+        published = store.publish(
+            target.image, target.descriptor, bundle, predicate_type=predicate_type, created=created
+        )
+        return Attachment(image=target.image, published=published)
+
+    return tuple(each(publish, targets))
+
+
+def subject_name(image: Named) -> str:
+    """The name that a subject carries for people; nothing ever compares it."""
+    return image.reference.digest if image.repository is None else str(image.repository)
+
+
+def bundle_digest(bundle: bytes) -> Digest:
+    """How receipts, `revoked` and people name the bundle."""
+    return digest_of(bundle)

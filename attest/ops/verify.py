@@ -1,0 +1,52 @@
+"""Decide about a release: gather its evidence and evaluate a policy on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from attest.core.evaluate import Remembered, evaluate
+from attest.core.policy import Policy
+from attest.core.reference import Digest
+from attest.core.release import Release
+from attest.core.verdict import Verdict
+from attest.errors import UsageError
+from attest.ops.gather import Named, from_files, gather
+from attest.ports import Clock, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What `verify` is asked besides the policy and the images."""
+
+    bundles: Sequence[bytes] = ()
+    """Bundles that were handed in; they add to what is listed."""
+    demanded: Iterable[Digest] = ()
+    """Inputs of earlier receipts, which must still be there."""
+    remembered: Remembered | None = None
+    at: datetime | None = None
+    """A moment in the past to look at, instead of now."""
+
+
+def verify(store: Store, policy: Policy, images: Sequence[Named], question: Question, *, clock: Clock) -> Verdict:
+    """The verdict on the images as one release.
+
+    Raises:
+        UsageError: `at` is later than now.
+        StoreError, LimitExceeded, DeadlineExceeded: it could not be decided.
+    """
+    now = clock.now()
+    if question.at is not None and question.at > now:
+        raise UsageError("--at lies in the future", hint="leave --at out to decide about now")
+    release, found = gather(store, images, policy.keyring, platform=policy.platforms is not None)
+    found += from_files(question.bundles, policy.keyring)
+    return evaluate(
+        policy,
+        Release(images=release),
+        found,
+        now=question.at or now,
+        remembered=question.remembered,
+        demanded=question.demanded,
+        historical=question.at is not None,
+    )
