@@ -67,7 +67,7 @@ def serve(command: Callable[[int], Command], *, answers: Callable[[int], bool], 
         port = free_port()
         process = _start(command(port), log)
         try:
-            if _comes_up(process, port, answers):
+            if _comes_up(process, port, answers, log):
                 yield Server(port=port, pid=process.pid, log=log)
                 return
             if not _address_was_taken(log):
@@ -133,17 +133,20 @@ def _start(command: Command, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _comes_up(process: subprocess.Popen[bytes], port: int, answers: Callable[[int], bool]) -> bool:
+def _comes_up(process: subprocess.Popen[bytes], port: int, answers: Callable[[int], bool], log: Path) -> bool:
     """Whether the server answers; False when it ended, so that a stranger on its port counts for nothing."""
     deadline = time.monotonic() + _START_SECONDS
+    reason = "it answers something else"
     while time.monotonic() < deadline:
         if process.poll() is not None:
             return False
-        with contextlib.suppress(OSError):
+        try:
             if answers(port):
                 return process.poll() is None
+        except OSError as error:
+            reason = str(error)
         time.sleep(_POLL_SECONDS)
-    raise PartError(f"{process.args!r} did not answer on port {port} within {_START_SECONDS} s")
+    raise PartError(f"{process.args!r} is not up on port {port} after {_START_SECONDS} s ({reason}):\n{tail(log)}")
 
 
 def _address_was_taken(log: Path) -> bool:
