@@ -352,6 +352,19 @@ def test_delay_keeps_the_credentials(
         assert any(one.authorization for one in proxy.exchanges)
 
 
+def test_tokens_come_through_the_delay(
+    gitea: Registry, sample_image: BuiltImage, cosign: Cosign, tmp_path: Path
+) -> None:
+    """A registry that gives tokens itself gives them through the proxy, so that clients see one origin."""
+    key = cosign.generate_key_pair("delayed")
+    with delay.delayed(gitea, tmp_path, milliseconds=0) as proxy:
+        pushed = images.push(sample_image, proxy.registry)
+        proxy.clear()
+        cosign.attest(proxy.registry, pushed.reference, key=key, predicate_type=TEST_RESULT, predicate=PASSED)
+        assert any(one.path.startswith("/v2/token?") and one.status == 200 for one in proxy.exchanges)
+        assert len(oras_cli.discover(proxy.registry, pushed.reference)) == 1
+
+
 # ---- processes and files
 
 

@@ -1,4 +1,7 @@
-"""A slow network to a registry: a reverse proxy that holds back every response, and records every request."""
+"""A slow network to a registry: a reverse proxy that holds back every response, and records every request.
+
+Requests for a token pass through it too where the registry gives tokens itself, as Gitea does (`/v2/token`).
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ class Delayed:
         self._exchanges: list[Exchange] = []
         self._lock = threading.Lock()
         self._http = loopback.Server(_handler(self))
-        host = self._http.host
+        host = f"{registry.host.rpartition(':')[0]}:{self._http.port}"
         config = write_docker_config(directory, host, registry.username, registry.password)
         self.registry = dataclasses.replace(registry, host=host, docker_config_dir=config)
 
@@ -65,6 +68,10 @@ class Delayed:
     def connect(self) -> http.client.HTTPConnection:
         """A connection to the registry itself."""
         return http.client.HTTPConnection(self._upstream, timeout=60)
+
+    def renamed(self, header: str) -> str:
+        """A response header's value with the registry's own URLs leading through here: where to get a token."""
+        return header.replace(f"//{self._upstream}/", f"//{self.registry.host}/")
 
     def hold(self) -> None:
         """Wait as long as every response has to."""
@@ -127,7 +134,7 @@ def _handler(proxy: Delayed) -> type[loopback.Handler]:
             self.send_response_only(response.status, response.reason)
             for name, value in response.getheaders():
                 if name.lower() not in _HOP_BY_HOP | {"content-length"}:
-                    self.send_header(name, value)
+                    self.send_header(name, proxy.renamed(value))
             length = response.getheader("Content-Length") if self.command == "HEAD" else str(len(body))
             if length is not None and response.status not in (204, 304):
                 self.send_header("Content-Length", length)
