@@ -1,0 +1,118 @@
+"""Registries as a `Store`: the joint of reading and publishing."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from attest.adapters.registry.budget import Budget
+from attest.adapters.registry.client import Client
+from attest.adapters.registry.reader import ImageReader
+from attest.adapters.registry.repository import RemoteRepository
+from attest.adapters.registry.settings import Access, RegistrySettings
+from attest.core.oci import Descriptor
+from attest.core.reference import (
+    Digest,
+    ImageReference,
+    LayoutImage,
+    LayoutTag,
+    RegistryImage,
+    Repository,
+    TagReferences,
+)
+from attest.errors import InternalError, NotFound
+from attest.ports import Attached, Published, StoredImage
+
+_PUBLISHING = "attest.adapters.registry.publishing"
+
+
+class RegistryStore:
+    """Implements `attest.ports.Store` for images in registries: one for a command, shared by its threads."""
+
+    def __init__(self, settings: RegistrySettings) -> None:
+        """With `Access.PUSH`, what pushing needs is loaded by another thread from now on."""
+        self._settings = settings
+        self._clients: dict[str, Client] = {}
+        self._lock = threading.Lock()
+        self._budget = Budget()
+        if settings.access is Access.PUSH:
+            threading.Thread(target=_load_publishing, daemon=True).start()
+
+    def resolve(self, tag: TagReferences) -> Digest:
+        """The digest of what a tag stands for now, computed from its bytes.
+
+        Raises:
+            NotFound: there is no such tag.
+            StoreError, LimitExceeded, DeadlineExceeded: it could not be read.
+        """
+        if isinstance(tag, LayoutTag):
+            raise _not_ours(tag)
+        found = self._repository(tag.repository).tagged(tag.tag)
+        if found is None:
+            raise NotFound(f"{tag.repository.host} does not have {tag}")
+        return found.digest
+
+    def describe(self, image: ImageReference) -> Descriptor:
+        """The image's own descriptor, from its manifest.
+
+        Raises:
+            NotFound: there is no such image.
+            StoreError, LimitExceeded, DeadlineExceeded: it could not be read.
+        """
+        found = self._repository(_in_registry(image).repository).manifest(image.digest)
+        return Descriptor(media_type=found.document.media_type, digest=found.digest, size=len(found.content))
+
+    def read(self, image: ImageReference, *, platform: bool, receive: Callable[[Attached], None]) -> StoredImage:
+        """As `attest.ports.Store.read`; the evidence of all readings counts together.
+
+        Raises:
+            NotFound: there is no such image.
+            StoreError, LimitExceeded, DeadlineExceeded: the image, or anything attached to it, could not be read.
+        """
+        repository = self._repository(_in_registry(image).repository)
+        return ImageReader(repository, image.digest, platform=platform, budget=self._budget, receive=receive).read()
+
+    def publish(
+        self, image: ImageReference, subject: Descriptor, bundle: bytes, *, predicate_type: str, created: str
+    ) -> Published:
+        """As `attest.ports.Store.publish`; see docs/decisions/0004-publication.md.
+
+        Raises:
+            NotPublished: it was pushed, and did not become visible.
+            StoreError, LimitExceeded, DeadlineExceeded: it could not be pushed, or not be looked for.
+        """
+        from attest.adapters.registry.publishing import Publication
+
+        repository = self._repository(_in_registry(image).repository, Access.PUSH)
+        return Publication(
+            repository,
+            self._settings,
+            subject=subject,
+            bundle=bundle,
+            predicate_type=predicate_type,
+            created=created,
+        ).publish()
+
+    def _repository(self, repository: Repository, access: Access | None = None) -> RemoteRepository:
+        with self._lock:
+            client = self._clients.get(repository.host)
+            if client is None:
+                client = self._clients[repository.host] = Client(repository.host, self._settings)
+        return RemoteRepository(client, repository, access or self._settings.access)
+
+
+def _in_registry(image: ImageReference) -> RegistryImage:
+    if isinstance(image, LayoutImage):
+        raise _not_ours(image)
+    return image
+
+
+def _not_ours(reference: LayoutImage | LayoutTag) -> InternalError:
+    return InternalError(f"{reference} was handed to the adapter of registries")
+
+
+def _load_publishing() -> None:
+    with suppress(Exception):  # whoever needs it will import it again, and see why it failed
+        importlib.import_module(_PUBLISHING)

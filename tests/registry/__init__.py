@@ -1,0 +1,1 @@
+"""Tests of the registry adapter: against real registries, and against a registry that misbehaves on demand."""
