@@ -1,0 +1,1 @@
+"""The command line: it alone joins adapters to verbs, and nobody imports it."""

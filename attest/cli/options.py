@@ -1,0 +1,75 @@
+"""Options that several commands share, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_TIMEOUT = 120.0
+
+
+def format_option(function: F) -> F:
+    """`--format text|json`."""
+    return click.option(
+        "--format",
+        "output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="For people, or for scripts.",
+    )(function)
+
+
+def repository_option(function: F) -> F:
+    """`--repository HOST/REPO`."""
+    return click.option(
+        "--repository",
+        "repositories",
+        metavar="HOST/REPO",
+        multiple=True,
+        help="The repository that an oci: image stands for; once for each, in their order.",
+    )(function)
+
+
+def registry_options(function: F) -> F:
+    """How to speak to registries: `--timeout`, `--plain-http`, `--ca-file`, `--token-host`."""
+    for option in (
+        click.option(
+            "--token-host",
+            "token_hosts",
+            metavar="HOST",
+            multiple=True,
+            help="A host besides the registry's own that may exchange credentials for a token.",
+        ),
+        click.option(
+            "--ca-file",
+            metavar="FILE",
+            type=click.Path(),
+            help="Trust the certificate authorities in this PEM file instead of the system's.",
+        ),
+        click.option("--plain-http", is_flag=True, help="Speak http to registries that are not on this machine."),
+        click.option(
+            "--timeout",
+            metavar="SECONDS",
+            type=click.FloatRange(min=0, min_open=True, max=86_400),
+            default=DEFAULT_TIMEOUT,
+            show_default=True,
+            help="Give up, undecided, after this long.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def password_option(function: F) -> F:
+    """`--password-file FILE`."""
+    return click.option(
+        "--password-file",
+        metavar="FILE",
+        type=click.Path(),
+        help="Read the key's passphrase from here, not from ATTEST_KEY_PASSWORD or a prompt.",
+    )(function)

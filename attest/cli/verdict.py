@@ -1,0 +1,117 @@
+"""A verdict for people: one line for each lane, the state first, then who, when, and what would make it pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from attest.cli.terminal import escape
+from attest.core.policy import Lane, Policy
+from attest.core.predicates import TEST_RESULT
+from attest.core.report import signer_names, source_of
+from attest.core.statement import format_time
+from attest.core.verdict import ImageVerdict, LaneVerdict, PassedThen, Refused, State, Verdict
+from attest.core.verify import VerifiedStatement
+
+_WIDTH = max(len(state) for state in State)
+
+
+def lines(verdict: Verdict, policy: Policy) -> Iterator[str]:
+    """The verdict, line by line, safe for a terminal; colours are left to `click.echo` to strip."""
+    findings = verdict.findings
+    lanes = {lane.name: lane for lane in policy.lanes}
+    for image in findings.images:
+        yield escape(image.image)
+        yield from _image_lines(image, policy, lanes)
+    for refusal in findings.refusals:
+        yield f"{_red('refused')}  {escape(refusal.message)}  [{refusal.reason}]"
+    yield _summary(verdict)
+
+
+def _image_lines(image: ImageVerdict, policy: Policy, lanes: dict[str, Lane]) -> Iterator[str]:
+    for refusal in image.refusals:
+        yield f"  {_red('refused')}  {escape(refusal.message)}  [{refusal.reason}]"
+    wide = max((len(lane.lane) for lane in image.lanes), default=0)
+    for lane in image.lanes:
+        state = f"{lane.state:<{_WIDTH}}"
+        present = lane.state is State.PRESENT
+        yield f"  {_green(state) if present else _red(state)}  {lane.lane:<{wide}}  {_who(lane, policy)}"
+        if not present:
+            indent = " " * (_WIDTH + wide + 6)
+            step = next_step(lane, lanes[lane.lane], image, policy)
+            yield f"{indent}{click.style('next', fg='cyan')}: {escape(step)}"
+    if image.rejected:
+        count = len(image.rejected)
+        yield f"  {count} attached {'bundle is' if count == 1 else 'bundles are'} no evidence:"
+        for rejected in image.rejected:
+            yield f"    {rejected.bundle}  {escape(rejected.message)}  [{rejected.reason}]"
+
+
+def _who(lane: LaneVerdict, policy: Policy) -> str:
+    newest = lane.evidence[0] if lane.evidence else None
+    if lane.state is State.PRESENT:
+        return escape("; ".join(_evidence(statement, policy) for statement in lane.evidence))
+    text = lane.message if newest is None else f"{lane.message} ({_evidence(newest, policy)})"
+    return f"{escape(text)}  [{lane.reason}]"
+
+
+def _evidence(verified: VerifiedStatement, policy: Policy) -> str:
+    source = source_of(verified)
+    parts = [signer_names(verified, policy)]
+    parts.append("without a time" if verified.time is None else format_time(verified.time)[:19] + "Z")
+    if "commit" in source:
+        parts.append(f"commit {source['commit'][:12]}")
+    if "run" in source:
+        parts.append(f"run {source['run']}")
+    return ", ".join(parts)
+
+
+def next_step(lane: LaneVerdict, rule: Lane, image: ImageVerdict, policy: Policy) -> str:
+    """What would make a lane pass, in the words of the policy."""
+    result = (
+        "--result passed"
+        if rule.predicate_type == TEST_RESULT
+        else f"--predicate-type {rule.predicate_type} --predicate FILE"
+    )
+    command = f"attest sign {image.image} --lane {rule.name} --key {rule.signer}.key {result}"
+    match lane.state:
+        case State.MISSING:
+            step = f"run the lane and sign what it found: {command}"
+        case State.UNTRUSTED:
+            step = f"only {rule.signer} may sign this lane: {command}"
+        case State.FAILED:
+            step = "mend what failed and run the lane again; a later run that passes supersedes this one"
+        case State.UNMET:
+            step = "run the lane again so that every `where` of the policy holds"
+        case State.STALE:
+            step = "run the lane again; its evidence has to be of now"
+        case State.MISMATCHED:
+            step = f"run every lane on one {', '.join(policy.source.bind)} of {policy.source.repository}"
+        case State.REVOKED:
+            step = f"run the lane again and sign with a key of {rule.signer} that is not revoked"
+        case State.PRESENT:
+            step = "nothing"
+    return step
+
+
+def _summary(verdict: Verdict) -> str:
+    findings = verdict.findings
+    states = [lane.state for image in findings.images for lane in image.lanes]
+    count = f"{states.count(State.PRESENT)} of {len(states)} lanes present"
+    rule = f"policy {escape(findings.policy)}, serial {findings.serial}, {findings.policy_digest}"
+    match verdict:
+        case Refused():
+            return f"{_red('REFUSED')}  {count}; {rule}"
+        case PassedThen():
+            return f"{_green('PASSED')} at {format_time(findings.time)}  {count}; {rule}"
+        case _:
+            return f"{_green('PASSED')}  {count}; {rule}"
+
+
+def _red(text: str) -> str:
+    return click.style(text, fg="red", bold=True)
+
+
+def _green(text: str) -> str:
+    return click.style(text, fg="green")
