@@ -152,17 +152,21 @@ def test_servers_end_with_their_block(tmp_path: Path) -> None:
 def test_servers_end_with_a_killed_test_run(tmp_path: Path) -> None:
     """A server does not outlive a test run that was killed outright."""
     program = (
-        "import sys, time, pathlib\n"
+        "import pathlib, sys, time\n"
         "from tests.parts import process\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
         "def command(port):\n"
         "    return process.Command(\n"
-        "        arguments=['sleep', '600'], environment={'PATH': '/usr/bin:/bin'}, directory=pathlib.Path('/'))\n"
-        "with process.serve(command, answers=lambda port: True, log=pathlib.Path(sys.argv[1])) as server:\n"
+        "        arguments=['sh', '-c', 'touch up; exec sleep 600'],\n"
+        "        environment=process.plain_environment(folder),\n"
+        "        directory=folder)\n"
+        "is_up = lambda port: (folder / 'up').exists()\n"
+        "with process.serve(command, answers=is_up, log=folder / 'log') as server:\n"
         "    print(server.pid, flush=True)\n"
         "    time.sleep(600)\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path / "log")], cwd=find.PROJECT, stdout=subprocess.PIPE
+        [sys.executable, "-c", program, str(tmp_path)], cwd=find.PROJECT, stdout=subprocess.PIPE
     ) as run:
         assert run.stdout is not None
         server = int(run.stdout.readline())
