@@ -161,11 +161,12 @@ def parse_reference(text: str) -> ImageReference | TagReferences:
                 hint=f"leave the tag out: {repository}@{digest}",
             )
         return RegistryImage(repository=parse_repository(repository), digest=parse_digest(digest))
+    parsed = parse_repository(repository)
     if tag is None:
         raise ReferenceInvalid(
             f"{text!r} names no image", hint=f"write {text}@sha256:..., `attest resolve {text}:TAG` prints it"
         )
-    return RegistryTag(repository=parse_repository(repository), tag=_checked_tag(tag))
+    return RegistryTag(repository=parsed, tag=_checked_tag(tag))
 
 
 def _parse_layout(rest: str) -> LayoutImage | LayoutTag:
