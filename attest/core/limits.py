@@ -31,6 +31,8 @@ JSON_DEPTH: Final = 32
 """Nesting of objects and arrays."""
 JSON_CONTAINERS: Final = 200_000
 """Objects and arrays in one document; a bound on what parsing may cost in memory."""
+JSON_VALUES: Final = 500_000
+"""Commas in one document, plus one; parsing holds at most 400 bytes for each."""
 JSON_DIGITS: Final = 20
 """Digits of an integer: every 64-bit number fits."""
 DOCUMENT: Final = 256 * 1024

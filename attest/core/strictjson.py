@@ -17,26 +17,26 @@ from attest.core import limits
 Json = Any
 """A parsed value: dict, list, str, int, float, bool or None."""
 
+_SHOWN = 80
+
 
 class JsonInvalid(ValueError):
     """The bytes are not one strict JSON value."""
 
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{\]},]', re.DOTALL)
+"""A string, ended or not, a bracket or a comma. Possessive, so that a string without an end is looked at once only."""
 
 
 def loads(data: bytes) -> Json:
     """The one JSON value that the bytes are.
 
     Raises:
-        JsonInvalid: not UTF-8, a byte order mark, a duplicate key, a number that is not finite or has more than
-            `limits.JSON_DIGITS` digits, a lone surrogate, nested or large beyond `limits`, or no JSON at all.
+        JsonInvalid: not UTF-8, a byte order mark, a duplicate key, a number that is not finite, an integer of more
+            than `limits.JSON_DIGITS` digits, a lone surrogate, nested or large beyond `limits`, or no JSON at all.
     """
-    containers = data.count(b"{") + data.count(b"[")
-    if containers > limits.JSON_DEPTH and _depth(data) > limits.JSON_DEPTH:
-        raise JsonInvalid(f"nested deeper than {limits.JSON_DEPTH}")
-    if containers > limits.JSON_CONTAINERS:
-        raise JsonInvalid(f"more than {limits.JSON_CONTAINERS} objects and arrays")
+    if data.count(b"{") + data.count(b"[") > limits.JSON_DEPTH or data.count(b",") >= limits.JSON_VALUES:
+        _refuse_size(data)
     try:
         text = data.decode("utf-8")
         value = _DECODER.decode(text)
@@ -51,17 +51,37 @@ def loads(data: bytes) -> Json:
     return value
 
 
-def _depth(data: bytes) -> int:
-    """The deepest nesting, counted outside of strings."""
-    deepest = depth = 0
+def shown(value: Json) -> str:
+    """The value for a message: short, whatever its size, and on one line."""
+    match value:
+        case str():
+            return repr(value if len(value) <= _SHOWN else value[:_SHOWN] + "...")
+        case dict():
+            return "an object"
+        case list():
+            return "an array"
+        case _:
+            return repr(value)
+
+
+def _refuse_size(data: bytes) -> None:
+    """Refuses what is nested too deep or would be too many values in memory, counted outside of strings."""
+    containers = commas = depth = 0
     for match in _TOKEN.finditer(data):
         first = data[match.start()]
         if first in b"[{":
+            containers += 1
             depth += 1
-            deepest = max(deepest, depth)
+            if depth > limits.JSON_DEPTH:
+                raise JsonInvalid(f"nested deeper than {limits.JSON_DEPTH}")
         elif first in b"]}":
             depth -= 1
-    return deepest
+        elif first in b",":
+            commas += 1
+    if containers > limits.JSON_CONTAINERS:
+        raise JsonInvalid(f"more than {limits.JSON_CONTAINERS} objects and arrays")
+    if commas >= limits.JSON_VALUES:
+        raise JsonInvalid(f"more than {limits.JSON_VALUES} values side by side")
 
 
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -69,12 +89,12 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     if len(members) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise JsonInvalid(f"the key {twice!r} stands twice in one object")
+        raise JsonInvalid(f"the key {shown(twice)} stands twice in one object")
     return members
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > limits.JSON_DIGITS:
+    if len(digits.removeprefix("-")) > limits.JSON_DIGITS:
         raise JsonInvalid(f"an integer of more than {limits.JSON_DIGITS} digits")
     return int(digits)
 
