@@ -15,6 +15,8 @@ from typing import Any, Final, TypeVar
 from attest.core import limits
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 
 _WIDTH: Final = 12
 _BUDGET: Final = 64 * limits.MIB
@@ -90,13 +92,16 @@ def _serve(orders: SimpleQueue[Callable[[], None] | None]) -> None:
         order()
 
 
-def in_parallel(*works: Callable[[], Any]) -> None:
-    """Do a few pieces of work at once, and return when all are done; the first error is raised at once."""
-    crew = Crew()
-    for work in works:
-        crew.submit(work, _nothing, weight=0)
+def both(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
+    """The results of two pieces of work that are done at once.
+
+    Raises:
+        Exception: the first error of either, at once.
+    """
+    firsts: list[A] = []
+    seconds: list[B] = []
+    crew = Crew(width=2)
+    crew.submit(first, firsts.append, weight=0)
+    crew.submit(second, seconds.append, weight=0)
     crew.run()
-
-
-def _nothing(_: object) -> None:
-    """The result is of no interest."""
+    return firsts[0], seconds[0]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from attest.adapters.registry.budget import Budget
 from attest.adapters.registry.crew import Crew
-from attest.adapters.registry.listing import Listing, submit_listing
+from attest.adapters.registry.listing import Lists, Tags, ask_tags, submit_lists
 from attest.adapters.registry.repository import Fetched, RemoteRepository
 from attest.core import limits
 from attest.core.oci import (
@@ -31,7 +31,7 @@ from attest.core.oci import (
     is_buildkit_attestation,
 )
 from attest.core.reference import Digest
-from attest.core.referrers import BundleLayer, bundle_layers, own_tag
+from attest.core.referrers import BundleLayer, bundle_layers, legacy_tag, own_tag
 from attest.errors import LimitExceeded, NotFound, StoreError, StoreMisbehaved
 from attest.ports import Attached, ChildKind, StoredChild, StoredImage
 
@@ -64,7 +64,10 @@ class ImageReader:
         self._receive = receive
         self._crew = Crew()
         self._root: Fetched | None = None
-        self._root_listing: Listing | None = None
+        self._root_lists: Lists | None = None
+        self._entries: dict[Digest, tuple[Descriptor, ...]] = {}
+        """By subject whose lists are known: what they name."""
+        self._tags: dict[Digest, Tags] = {}
         self._platform: Platform | None = None
         self._kinds: dict[Digest, ChildKind] = {}
         self._subjects: dict[Digest, list[Digest]] = {}
@@ -81,7 +84,8 @@ class ImageReader:
             StoreError, LimitExceeded, DeadlineExceeded: something of it could not be read.
         """
         self._crew.submit(lambda: self._repository.manifest(self._image), self._have_root, weight=limits.MANIFEST)
-        submit_listing(self._crew, self._repository, self._image, self._have_root_listing)
+        submit_lists(self._crew, self._repository, self._image, self._have_root_lists)
+        self._ask_tags(self._image)
         self._crew.run()
         if self._root is None:
             raise AssertionError("the crew is done without the root")
@@ -115,16 +119,16 @@ class ImageReader:
                     )
         self._root_is_listed()
 
-    def _have_root_listing(self, listing: Listing) -> None:
-        self._root_listing = listing
+    def _have_root_lists(self, lists: Lists) -> None:
+        self._root_lists = lists
         self._root_is_listed()
 
     def _root_is_listed(self) -> None:
         """Once both are there: a list is told from the image itself by the image's own children."""
-        if self._root is None or self._root_listing is None:
+        if self._root is None or self._root_lists is None:
             return
         children = self._root.document.manifests if isinstance(self._root.document, Index) else ()
-        self._read_listed(self._root_listing, tuple(child.digest for child in children))
+        self._have_lists(self._root_lists, tuple(child.digest for child in children))
 
     def _have_config(self, config: bytes) -> None:
         try:
@@ -158,27 +162,45 @@ class ImageReader:
         return classify
 
     def _list_child(self, child: Digest) -> None:
-        submit_listing(self._crew, self._repository, child, self._read_listed)
+        submit_lists(self._crew, self._repository, child, self._have_lists)
+        self._ask_tags(child)
 
     # What is attached
 
-    def _read_listed(self, listing: Listing, platforms: tuple[Digest, ...] = ()) -> None:
-        entries = listing.listed(platforms)
-        tags = listing.unlisted_tags(platforms)
-        if len(entries) + len(tags) > limits.REFERRERS:
-            raise LimitExceeded(f"{listing.subject} has more than {limits.REFERRERS} attestations")
+    def _have_lists(self, lists: Lists, platforms: tuple[Digest, ...] = ()) -> None:
+        entries = lists.entries(platforms)
+        self._entries[lists.subject] = entries
         for entry in entries:
-            self._read_entry(listing.subject, entry)
-        for tag in tags:
+            self._read_entry(lists.subject, entry)
+        self._subject_is_listed(lists.subject)
+
+    def _ask_tags(self, subject: Digest) -> None:
+        self._crew.submit(lambda: ask_tags(self._repository, subject), self._have_tags, weight=limits.MANIFEST)
+
+    def _have_tags(self, tags: Tags) -> None:
+        self._tags[tags.subject] = tags
+        if tags.legacy:
             self._crew.submit(
-                self._fetching_tag(listing.subject, tag),
-                lambda found: self._read_attached(listing.subject, found),
+                lambda: self._fetch_tag(legacy_tag(tags.subject)),
+                lambda found: self._read_attached(tags.subject, found),
                 weight=limits.MANIFEST,
             )
-        if listing.legacy is not None:
-            if not isinstance(listing.legacy.document, Manifest):
-                raise StoreMisbehaved(f"the attestations of cosign before v3 on {listing.subject} are no manifest")
-            self._read_attached(listing.subject, listing.legacy)
+        self._subject_is_listed(tags.subject)
+
+    def _subject_is_listed(self, subject: Digest) -> None:
+        """Once lists and tags are there: read what only its own tag names."""
+        if subject not in self._entries or subject not in self._tags:
+            return
+        entries = self._entries[subject]
+        unlisted = self._tags[subject].without(entries)
+        if len(entries) + len(unlisted) > limits.REFERRERS:
+            raise LimitExceeded(f"more than {limits.REFERRERS} manifests are attached to {subject}")
+        for tag in unlisted:
+            self._crew.submit(
+                self._fetching_own(subject, tag),
+                lambda found: self._read_attached(subject, found),
+                weight=limits.MANIFEST,
+            )
 
     def _read_entry(self, subject: Digest, entry: Descriptor) -> None:
         subjects = self._subjects.setdefault(entry.digest, [])
@@ -258,16 +280,20 @@ class ImageReader:
 
         return fetch
 
-    def _fetching_tag(self, subject: Digest, tag: str) -> Callable[[], Fetched]:
+    def _fetching_own(self, subject: Digest, tag: str) -> Callable[[], Fetched]:
         def fetch() -> Fetched:
-            found = self._repository.tagged(tag)
-            if found is None:
-                raise StoreError(f"the tag {tag} is listed in {self._repository.repository}, but is not there")
+            found = self._fetch_tag(tag)
             if own_tag(subject, found.digest) != tag:
                 raise StoreMisbehaved(f"the tag {tag} of {self._repository.repository} was moved")
             return found
 
         return fetch
+
+    def _fetch_tag(self, tag: str) -> Fetched:
+        found = self._repository.tagged(tag)
+        if found is None:
+            raise StoreError(f"the tag {tag} is listed in {self._repository.repository}, but is not there")
+        return found
 
 
 def _claims_to_be_buildkit(child: Descriptor) -> bool:
