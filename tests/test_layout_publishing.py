@@ -129,6 +129,27 @@ def test_publishing_twice_changes_nothing(layout: Layout) -> None:
     assert attached(layout) == [b"a bundle"]
 
 
+def test_a_bundle_that_is_attached_is_not_attached_again_later(layout: Layout) -> None:
+    """Another time of day makes no second entry for the same bundle and image."""
+    first = publish(layout, b"a bundle")
+    store, image = LayoutStore(), reference(layout)
+    again = store.publish(
+        image, store.describe(image), b"a bundle", predicate_type=PREDICATE, created="2027-01-01T00:00:00Z"
+    )
+    assert again == first
+    assert len(layout.read_index()["manifests"]) == 2
+
+
+def test_a_bundle_that_only_a_fallback_list_names_is_listed_too(layout: Layout) -> None:
+    """Tools that know only `index.json` see what is published, whatever else names it."""
+    image = layout.read_index()["manifests"][0]
+    listed = layout.referrer(image, b"a bundle")
+    layout.add(layout.index([listed]), name=image["digest"].replace(":", "-"))
+    published = publish(layout, b"a bundle")
+    assert published.manifest in {entry["digest"] for entry in layout.read_index()["manifests"]}
+    assert attached(layout) == [b"a bundle"]
+
+
 def test_what_others_wrote_into_the_index_stays(layout: Layout) -> None:
     """Unknown members, of the index and of entries, and the file's mode survive."""
     document = layout.read_index()

@@ -112,23 +112,20 @@ class LayoutStore:
         """
         if len(bundle) > limits.BUNDLE:
             raise LimitExceeded(f"the bundle has {len(bundle)} bytes; at most {limits.BUNDLE} are read")
-        manifest = oci.attestation_manifest(
-            bundle=bundle, subject=subject, predicate_type=predicate_type, created=created, inline=False
-        )
-        published = Published(manifest=digest_of(manifest), bundle=digest_of(bundle))
         with LayoutDirectory(_path(image)) as directory:
             for _ in range(_TRIES):
                 with directory.locked():
-                    index = _index_with(directory, subject.digest, manifest)
-                    for blob in (oci.EMPTY_BLOB, bundle, manifest):
-                        directory.write_blob(blob)
-                    directory.sync_blobs()
-                    if index is not None:
-                        directory.write_index(index)
-                if _Layout(directory).shows(subject.digest, published):
+                    published = _Layout(directory).published(subject.digest, digest_of(bundle))
+                    if published is None:
+                        manifest = oci.attestation_manifest(
+                            bundle=bundle, subject=subject, predicate_type=predicate_type, created=created, inline=False
+                        )
+                        _add(directory, subject.digest, bundle, manifest)
+                published = _Layout(directory).published(subject.digest, digest_of(bundle))
+                if published is not None:
                     return published
         raise NotPublished(
-            f"{published.manifest} was written to {image}, but another program removed it from index.json each time",
+            f"the attestation was written to {image}, but another program removed it from index.json each time",
             hint="let one program at a time write to an image layout",
         )
 
@@ -227,14 +224,13 @@ class _Layout:
             legacy=carrier.layer.legacy,
         )
 
-    def shows(self, subject: Digest, published: Published) -> bool:
-        """Whether `index.json` has the manifest, and a reader of the subject gets the bundle."""
-        if all(entry.digest != published.manifest for entry in self._entries):
-            return False
+    def published(self, subject: Digest, bundle: Digest) -> Published | None:
+        """The manifest in `index.json` that brings a reader of the subject this bundle, read back."""
+        listed = {entry.digest for entry in self._entries}
         for carrier in self.carriers([subject]):
-            if carrier.layer.descriptor.digest == published.bundle:
-                return self.attached(carrier).digest == published.bundle
-        return False
+            if carrier.layer.descriptor.digest == bundle and not carrier.layer.legacy and carrier.manifest in listed:
+                return Published(manifest=carrier.manifest, bundle=self.attached(carrier).digest)
+        return None
 
     def named(self, name: str) -> set[Digest]:
         """The digests of all entries with this reference name."""
@@ -310,21 +306,23 @@ class _Layout:
         return found
 
 
-def _index_with(directory: LayoutDirectory, subject: Digest, manifest: bytes) -> bytes | None:
-    """`index.json` with an attestation's manifest added, or None where it has it."""
+def _add(directory: LayoutDirectory, subject: Digest, bundle: bytes, manifest: bytes) -> None:
+    """Write an attestation, its blobs before the index that names them. Call it under the lock."""
     parsed = _parse(manifest, oci.MANIFEST, "the new attestation")
-    layout = _Layout(directory)
     if not isinstance(parsed, oci.Manifest):
         raise InternalError("an attestation was made that is no manifest")
-    index = referrers.merged_index(loads(layout.index), [referrers.referrer_descriptor(manifest, parsed)])
-    if index is None:
-        return None
+    layout = _Layout(directory)
+    entry = referrers.referrer_descriptor(manifest, parsed)
+    index = referrers.merged_index(loads(layout.index), [entry]) or layout.index
     if len(index) > limits.MANIFEST or sum(1 for _ in layout.carriers([subject])) >= limits.REFERRERS:
         raise LimitExceeded(
             f"{directory.path} has no room for another attestation of {subject}",
             hint=f"at most {limits.REFERRERS} are read, from an index.json of at most {limits.MANIFEST} bytes",
         )
-    return index
+    for blob in (oci.EMPTY_BLOB, bundle, manifest):
+        directory.write_blob(blob)
+    directory.sync_blobs()
+    directory.write_index(index)
 
 
 def _path(image: ImageReference) -> str:
