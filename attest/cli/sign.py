@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,7 +15,6 @@ from attest.cli.options import format_option, password_option, registry_options,
 from attest.cli.progress import waiting
 from attest.cli.signers import open_signer
 from attest.cli.stores import Connection, Stores, named_images
-from attest.cli.terminal import escape
 from attest.core import limits
 from attest.core.predicates import TEST_RESULT, PredicateInvalid, Result, test_result
 from attest.core.statement import StatementInvalid, is_lane, write_context
