@@ -41,7 +41,7 @@ class Claims:
         if self.context.finished is not None:
             yield f"  finished    {format_time(self.context.finished)}"
         if self.context.dirty:
-            yield f"  {click.style('dirty', fg='yellow')}       tracked files differ from the commit; this is signed, too"
+            yield f"  {click.style('dirty', fg='yellow')}       tracked files differ from the commit"
         for warning in self.detected.warnings:
             yield f"  {click.style('warning', fg='yellow')}     {escape(warning)}"
 
