@@ -72,12 +72,13 @@ def attach(store: Store, targets: Sequence[Target], bundle: bytes, *, clock: Clo
         EnvelopeInvalid, StatementInvalid: the bytes are no bundle of an in-toto Statement.
         StoreError, NotPublished: at least one image does not show it. Running the same command again is safe.
     """
-    predicate_type = read_statement(read_bundle(bundle).payload).predicate_type
-    created = format_time(clock.now())
+    statement = read_statement(read_bundle(bundle).payload)
+    # The time in the manifest is that of the statement, so that attaching again makes the same manifest.
+    created = format_time(statement.context.finished or clock.now())
 
     def publish(target: Target) -> Attachment:
         published = store.publish(
-            target.image, target.descriptor, bundle, predicate_type=predicate_type, created=created
+            target.image, target.descriptor, bundle, predicate_type=statement.predicate_type, created=created
         )
         return Attachment(image=target.image, published=published)
 
