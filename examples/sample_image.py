@@ -64,3 +64,11 @@ def _blob(blobs: Path, content: bytes) -> dict[str, Any]:
 
 def _json(document: dict[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
+
+
+if __name__ == "__main__":
+    import sys
+
+    target = Path(sys.argv[1])
+    service = Path(__file__).resolve().parent / "sample" / "service.py"
+    print(f"oci:{target}@{write_image(target, {'app/service.py': service.read_bytes()})}")

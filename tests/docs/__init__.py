@@ -1,0 +1,1 @@
+"""Documents that run: what they show is what happens."""
