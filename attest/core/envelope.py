@@ -14,7 +14,7 @@ from typing import Any
 
 from attest.core import limits
 from attest.core.oci import BUNDLE, BUNDLE_PREFIX, IN_TOTO
-from attest.core.strictjson import Json, JsonInvalid, loads
+from attest.core.strictjson import Json, JsonInvalid, loads, shown
 
 
 class EnvelopeInvalid(ValueError):
@@ -68,7 +68,7 @@ def read_bundle(content: bytes) -> Envelope:
     bundle = _object(content)
     media_type = bundle.get("mediaType")
     if not isinstance(media_type, str) or not media_type.startswith(BUNDLE_PREFIX):
-        raise EnvelopeInvalid("bundle-invalid", f"media type {media_type!r} is no Sigstore bundle")
+        raise EnvelopeInvalid("bundle-invalid", f"media type {shown(media_type)} is no Sigstore bundle")
     if "messageSignature" in bundle:
         raise EnvelopeInvalid("not-an-attestation", "a signature over a message, not an attestation")
     envelope = bundle.get("dsseEnvelope")
@@ -106,7 +106,7 @@ def _hint(material: Json) -> str | None:
 
 def _envelope(envelope: dict[str, Any], hint: str | None) -> Envelope:
     payload_type, signatures = envelope.get("payloadType"), envelope.get("signatures")
-    if not isinstance(payload_type, str) or not payload_type:
+    if not isinstance(payload_type, str):
         raise EnvelopeInvalid("bundle-invalid", "the envelope has no payloadType")
     if not isinstance(signatures, list) or len(signatures) != 1 or not isinstance(signatures[0], dict):
         raise EnvelopeInvalid("bundle-invalid", "the envelope has not exactly one signature")
@@ -123,7 +123,7 @@ _ALPHABET = re.compile(r"(?:[A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}")
 
 def _base64(text: Json, name: str) -> bytes:
     """Either alphabet (DSSE `envelope.md`), one at a time, canonically padded, with no stray bits (RFC 4648 3.5)."""
-    if not isinstance(text, str) or not text or _ALPHABET.fullmatch(text) is None:
+    if not isinstance(text, str) or _ALPHABET.fullmatch(text) is None:
         raise EnvelopeInvalid("bundle-invalid", f"{name} is not base64")
     standard = text.replace("-", "+").replace("_", "/")
     try:
