@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-_SCP = re.compile(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9.-]+):(?!//)([^\s:]+)")
-_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?|\[[0-9a-f:]+\](?::[0-9]{1,5})?")
+_CHARACTERS = re.compile(r"[!-\[\]-~]+")  # urlsplit drops line breaks and tabs, browsers take \\ for /
+_SCP = re.compile(r"(?:[A-Za-z0-9._-]+@([A-Za-z0-9.-]+)|([A-Za-z0-9-]+\.[A-Za-z0-9.-]+)):(?!//)([^\s:]+)")
+_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~+-]+)+")
 _LOOPBACK = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\])(?::[0-9]{1,5})?")
-_NORMAL = re.compile(r"https://[a-z0-9][a-z0-9.-]*(?::[0-9]{1,5})?(?:/[A-Za-z0-9_~+-]+)+")
+_NORMAL = re.compile(r"https://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?:/[A-Za-z0-9_~+-]+)+")
+_OWN_PORTS = {"https": ":443", "http": ":80", "ssh": ":[0-9]+", "git": ":[0-9]+"}
+"""Ports, as patterns, that say nothing about where a repository is on the web."""
 
 
 def normalise_repository(url: str) -> str:
@@ -26,23 +29,33 @@ def normalise_repository(url: str) -> str:
     """
     if _NORMAL.fullmatch(url) is not None:  # what attest itself writes, on the fast path of every verification
         return url
-    text = url.removeprefix("git+")
+    try:
+        normal = _normal(url.removeprefix("git+")) if _CHARACTERS.fullmatch(url) is not None else None
+    except ValueError:  # urlsplit, on what looks like an IPv6 address
+        normal = None
+    if normal is None:
+        shown = re.sub(r"//[^/]*@", "//", url)[:80]  # a password may stand there
+        raise ValueError(f"{shown!r} is no repository; write https://HOST/OWNER/NAME")
+    return normal
+
+
+def _normal(text: str) -> str | None:
     if "://" not in text:
         match = _SCP.fullmatch(text)
         if match is None:
-            raise ValueError(f"{url[:80]!r} is no repository; write https://HOST/OWNER/NAME")
-        text = f"ssh://{match[1]}/{match[2].lstrip('/')}"
+            return None
+        text = f"ssh://{match[1] or match[2]}/{match[3].lstrip('/')}"
     parts = urlsplit(text)
     host = parts.netloc.rpartition("@")[2].lower()
-    if parts.scheme in ("ssh", "git"):
-        host = re.sub(r":[0-9]+$", "", host)
-    path = parts.path.rstrip("/").removesuffix(".git").rstrip("/")
+    path = parts.path.rstrip("/")
+    while path.endswith(".git"):
+        path = path.removesuffix(".git").rstrip("/")
     valid = _HOST.fullmatch(host) and _PATH.fullmatch(path) and not {".", ".."} & set(path.split("/"))
-    if parts.scheme not in ("https", "http", "ssh", "git") or not valid or parts.query or parts.fragment:
-        raise ValueError(f"{url[:80]!r} is no repository; write https://HOST/OWNER/NAME")
-    if parts.scheme == "http" and _LOOPBACK.fullmatch(host):
-        return f"http://{host}{path}"
-    return f"https://{host}{path}"
+    if parts.scheme not in _OWN_PORTS or not valid or parts.query or parts.fragment:
+        return None
+    scheme = "http" if parts.scheme == "http" and _LOOPBACK.fullmatch(host) else "https"
+    own = _OWN_PORTS[parts.scheme] + (r"|:443" if scheme == "https" else "")
+    return f"{scheme}://{re.sub(f'(?:{own})$', '', host)}{path}"
 
 
 def read_source(uri: str) -> tuple[str, str | None]:
@@ -54,7 +67,9 @@ def read_source(uri: str) -> tuple[str, str | None]:
     base, hash_sign, fragment = uri.partition("#")
     if hash_sign:
         return normalise_repository(base), fragment.partition(":")[0] or None
-    head, at, ref = base.rpartition("@")
-    if at and "/" in head.partition("://")[2]:
-        return normalise_repository(head), ref or None
+    scheme, _, rest = base.partition("://")
+    authority, _, tail = rest.partition("/")
+    path, at, ref = tail.partition("@")  # no path holds one, but a branch may: refs/heads/renovate/@types
+    if at:
+        return normalise_repository(f"{scheme}://{authority}/{path}"), ref or None
     return normalise_repository(base), None
