@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from attest.core.reference import Digest
 from attest.core.source import read_source
-from attest.core.strictjson import Json
+from attest.core.strictjson import Json, shown
 
 TEST_RESULT: Final = "https://in-toto.io/attestation/test-result/v0.1"
 PROVENANCE_V1: Final = "https://slsa.dev/provenance/v1"
@@ -51,8 +51,8 @@ def result_of(predicate_type: str, predicate: Mapping[str, Json]) -> Result | No
     if predicate_type != TEST_RESULT:
         return None
     result = predicate.get("result")
-    if result not in _RESULTS:
-        raise PredicateInvalid(f"the result {result!r} is not PASSED, WARNED or FAILED")
+    if not isinstance(result, str) or result not in _RESULTS:
+        raise PredicateInvalid(f"the result {shown(result)} is not PASSED, WARNED or FAILED")
     if not isinstance(predicate.get("configuration"), list):
         raise PredicateInvalid("a test-result without configuration")
     return _RESULTS[result]
