@@ -53,7 +53,7 @@ def _one_difference(
         differences.append(Reason.PREDICATE_TYPE_DIFFERS)
     if not about:
         differences.append(Reason.SUBJECT_DIFFERS)
-    elif lane.joint and statement.digests != release.subjects:
+    elif lane.joint and not statement.is_exactly_about(release.subjects):
         differences.append(Reason.SUBJECTS_DIFFER)
     if statement.context.lane != lane.label:
         differences.append(Reason.LANE_DIFFERS)

@@ -17,7 +17,7 @@ from typing import Any, Final
 from attest.core import limits
 from attest.core.reference import Digest, is_digest
 from attest.core.source import normalise_repository
-from attest.core.strictjson import Json, JsonInvalid, loads
+from attest.core.strictjson import Json, JsonInvalid, loads, shown
 
 TYPE_V1: Final = "https://in-toto.io/Statement/v1"
 TYPE_V01: Final = "https://in-toto.io/Statement/v0.1"
@@ -26,7 +26,7 @@ PREFIX: Final = "attest-gate/"
 _LANE = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z")
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,1024}")
 
 
@@ -65,10 +65,16 @@ class Statement:
     """A Statement as it was read: `digests` are the sha256 digests of its subjects, without order."""
 
     digests: frozenset[Digest]
+    subject_count: int
+    """Of all subjects, those too that have no sha256 digest and so can be no image."""
     predicate_type: str
     predicate: Mapping[str, Json]
     context: Context
     document: Mapping[str, Json]
+
+    def is_exactly_about(self, digests: frozenset[Digest]) -> bool:
+        """Whether its subjects are these images and nothing else."""
+        return self.digests == digests and self.subject_count == len(digests)
 
 
 def is_lane(text: str) -> bool:
@@ -88,13 +94,13 @@ def parse_time(text: str) -> datetime:
         ValueError: it is anything else, a leap second included.
     """
     if _TIME.fullmatch(text) is None:
-        raise ValueError(f"{text!r} is no time; write 2026-01-31T12:00:00Z")
+        raise ValueError(f"{shown(text)} is no time; write 2026-01-31T12:00:00Z")
     return datetime.fromisoformat(text)
 
 
 def format_time(moment: datetime) -> str:
     """RFC 3339, in UTC, with microseconds: the only form that is written."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def read_statement(payload: bytes) -> Statement:
@@ -111,16 +117,22 @@ def read_statement(payload: bytes) -> Statement:
     if not isinstance(document, dict):
         raise StatementInvalid("not a JSON object")
     if document.get("_type") not in (TYPE_V1, TYPE_V01):
-        raise StatementInvalid(f"_type {document.get('_type')!r} is no in-toto Statement")
+        raise StatementInvalid(f"_type {shown(document.get('_type'))} is no in-toto Statement")
     predicate_type = document.get("predicateType")
     if not isinstance(predicate_type, str) or not predicate_type:
         raise StatementInvalid("no predicateType")
     predicate = document.get("predicate", {})
     if not isinstance(predicate, dict):
         raise StatementInvalid("the predicate is not a JSON object")
-    digests, context = _subjects(document.get("subject"))
+    subjects: Json = document.get("subject")
+    digests, context = _subjects(subjects)
     return Statement(
-        digests=digests, predicate_type=predicate_type, predicate=predicate, context=context, document=document
+        digests=digests,
+        subject_count=len(subjects),
+        predicate_type=predicate_type,
+        predicate=predicate,
+        context=context,
+        document=document,
     )
 
 
@@ -144,7 +156,10 @@ def write_statement(
         "predicateType": predicate_type,
         "predicate": predicate,
     }
-    payload = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
+    try:
+        payload = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except (TypeError, ValueError) as error:
+        raise StatementInvalid(f"no JSON can be written of it: {error}") from error
     read_statement(payload)
     return payload
 
@@ -216,7 +231,7 @@ def _context(annotations: dict[str, Json]) -> Context:
     for name, value in annotations.items():
         entry = _FIELDS.get(name)
         if entry is None:
-            raise StatementInvalid(f"unknown annotation {name!r}")
+            raise StatementInvalid(f"unknown annotation {shown(name)}")
         if not isinstance(value, str):
             raise StatementInvalid(f"annotation {name!r} is not a string")
         field, read = entry
@@ -232,7 +247,7 @@ def _context(annotations: dict[str, Json]) -> Context:
 def _matching(pattern: re.Pattern[str], what: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if pattern.fullmatch(text) is None:
-            raise ValueError(f"{text[:80]!r} is no {what}")
+            raise ValueError(f"{shown(text)} is no {what}")
         return text
 
     return read
@@ -240,7 +255,7 @@ def _matching(pattern: re.Pattern[str], what: str) -> Callable[[str], str]:
 
 def _repository(text: str) -> str:
     if normalise_repository(text) != text:
-        raise ValueError(f"{text[:80]!r} is not in normal form; write {normalise_repository(text)!r}")
+        raise ValueError(f"{shown(text)} is not in normal form; write {shown(normalise_repository(text))}")
     return text
 
 
@@ -250,7 +265,7 @@ def _attempt(text: str) -> int:
 
 def _true(text: str) -> bool:
     if text != "true":
-        raise ValueError(f"{text[:80]!r} is not 'true'")
+        raise ValueError(f"{shown(text)} is not 'true'")
     return True
 
 
