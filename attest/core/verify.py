@@ -17,6 +17,7 @@ from attest.core.oci import IN_TOTO
 from attest.core.predicates import PredicateInvalid, Result, Source, build_sources, result_of
 from attest.core.reference import Digest, digest_of
 from attest.core.statement import Statement, StatementInvalid, read_statement
+from attest.core.strictjson import shown
 
 _SEAL: Final = object()
 
@@ -74,6 +75,8 @@ class Unreadable:
     """A trusted key signed bytes that are no valid Statement: nobody can know what was meant, so it refuses."""
 
     bundle: Digest
+    payload: Digest
+    """SHA-256 of the bytes that were signed: to revoke them, however they are wrapped."""
     key: TrustedKey
     reason: str
     message: str
@@ -116,16 +119,16 @@ def verify(content: bytes, keyring: Keyring, *, legacy: bool = False) -> Outcome
         return Rejected(bundle=bundle, reason="foreign-key", message="no key of this policy made its signature")
     # 3. Only now does it matter what was signed: first that it is an in-toto Statement at all.
     if envelope.payload_type != IN_TOTO:
-        message = f"payloadType {envelope.payload_type!r} is not {IN_TOTO}"
-        return Unreadable(bundle=bundle, key=key, reason="payload-type", message=message)
+        message = f"payloadType {shown(envelope.payload_type)} is not {IN_TOTO}"
+        return _unreadable(bundle, envelope, key, "payload-type", message)
     # 4. Parse those same bytes strictly: 5. `_type`, 6. predicateType, 7. subject digests and the context.
     try:
         statement = read_statement(envelope.payload)
         result = result_of(statement.predicate_type, statement.predicate)
     except StatementInvalid as error:
-        return Unreadable(bundle=bundle, key=key, reason="statement-invalid", message=str(error))
+        return _unreadable(bundle, envelope, key, "statement-invalid", str(error))
     except PredicateInvalid as error:
-        return Unreadable(bundle=bundle, key=key, reason="predicate-invalid", message=str(error))
+        return _unreadable(bundle, envelope, key, "predicate-invalid", str(error))
     # 8. Seal.
     return VerifiedStatement(
         bundle=bundle,
@@ -137,3 +140,7 @@ def verify(content: bytes, keyring: Keyring, *, legacy: bool = False) -> Outcome
         trusted_times=(),
         seal=_SEAL,
     )
+
+
+def _unreadable(bundle: Digest, envelope: Envelope, key: TrustedKey, reason: str, message: str) -> Unreadable:
+    return Unreadable(bundle=bundle, payload=digest_of(envelope.payload), key=key, reason=reason, message=message)
