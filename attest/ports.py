@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from attest.core.document import Document
 from attest.core.oci import Descriptor
 from attest.core.reference import Digest, ImageReference, TagReferences
 from attest.core.release import ChildKind as ChildKind
@@ -91,4 +92,28 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Now, in UTC."""
+        ...
+
+
+class ReadFile(Protocol):
+    """Reads files that a command line, or a document that it names, names."""
+
+    def __call__(self, path: str, *, limit: int) -> bytes:
+        """The bytes of a regular file, at most `limit` of them.
+
+        Raises:
+            attest.errors.DocumentInvalid: it is not there, no regular file, not readable, or larger.
+        """
+        ...
+
+
+class ParseDocument(Protocol):
+    """Reads the notation of documents that people write."""
+
+    def __call__(self, content: bytes, *, file: str) -> Document:
+        """The document that the bytes are; `file` is for its errors.
+
+        Raises:
+            attest.errors.DocumentInvalid: they are none, with the place.
+        """
         ...

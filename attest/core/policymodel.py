@@ -1,0 +1,286 @@
+"""The document of a policy, version 1, as models. `attest.core.policydocument` makes a `Policy` of it.
+
+The language is described in docs/policy.md; `schema()` is what editors check it with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Annotated, ClassVar, Final, Literal, TypeVar
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from attest.core.model import DocumentModel, schema_of, text_of
+from attest.core.oci import Platform, parse_platform
+from attest.core.policy import Bind, EvidenceAt
+from attest.core.predicates import TEST_RESULT
+from attest.core.reference import Digest, is_digest, parse_repository
+from attest.core.source import normalise_repository
+from attest.core.statement import is_lane, parse_time
+from attest.core.strictjson import Json
+from attest.errors import ReferenceInvalid
+
+SCHEMA_NAME: Final = "https://attest-gate.dev/schema/policy-v1.json"
+"""`$id` of the schema: a name, not an address to ask."""
+
+EXPRESSION: Final = 4096
+"""Characters of one `where` expression."""
+
+SERIALS: Final = 2**63
+"""Every serial is smaller, so that it fits wherever it is remembered."""
+
+_UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_LATER: Final = "this version does not support it"
+T = TypeVar("T")
+
+
+# Scalars: how each is read, and the pattern that editors see. A pattern may allow more than the reader, never less.
+
+
+def _name(text: str) -> str:
+    if not is_lane(text):
+        raise ValueError(
+            f"{_shown(text)} is no name; write at most 64 lower-case letters, digits, and . _ - between them"
+        )
+    return text
+
+
+def _file(text: str) -> str:
+    if not text or len(text) > 1024 or not text.isprintable():
+        raise ValueError(f"{_shown(text)} is no path of a file")
+    return text
+
+
+def _expression(text: str) -> str:
+    if not text.strip():
+        raise ValueError('an empty expression means nothing; "true" accepts any content')
+    if len(text) > EXPRESSION:
+        raise ValueError(f"an expression of {len(text)} characters; at most {EXPRESSION} are read")
+    return text
+
+
+def _uri(text: str) -> str:
+    scheme, colon, rest = text.partition(":")
+    if not (colon and rest and scheme.isascii() and scheme.isalnum() and text.isprintable()) or " " in text:
+        raise ValueError(f"{_shown(text)} is no URI; write the predicate type in full, as in {TEST_RESULT}")
+    return text
+
+
+def _images(text: str) -> str:
+    try:
+        parse_repository(f"{text[:-2]}/below" if text.endswith("/*") else text)
+    except ReferenceInvalid as error:
+        raise ValueError(
+            f"{_shown(text)} is neither a repository, as in registry.example.org/shop/backend, nor everything below a "
+            "path, as in registry.example.org/shop/*; there are no other patterns"
+        ) from error
+    return text
+
+
+def _ref(text: str) -> str:
+    name = text.removesuffix("/*")
+    if not name.startswith("refs/") and text != "refs/*":
+        raise ValueError(f"{_shown(text)} does not start with refs/; write refs/heads/main or refs/tags/*")
+    if "*" in name:
+        raise ValueError(f"{_shown(text)}: a * stands at the end, after a /, for everything below; nowhere else")
+    if not text.isprintable() or any(character in text for character in " ~^:?[\\") or "//" in text:
+        raise ValueError(f"{_shown(text)} cannot be the name of a ref")
+    return text
+
+
+def _repository(text: str) -> str:
+    normal = normalise_repository(text)
+    if normal != text:
+        raise ValueError(f"{_shown(text)} is not in its normal form; write {normal}")
+    return text
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise ValueError(f"{_shown(text)} is no time; write it in UTC, as in 2027-06-30T00:00:00Z") from error
+
+
+def _age(text: str) -> timedelta:
+    number, unit = text[:-1], text[-1:]
+    valid = number.isascii() and number.isdigit() and len(number) <= 6 and unit in _UNITS
+    if not valid or int(number) == 0:
+        raise ValueError(f"{_shown(text)} is no age; write 7d, 24h, 30m or 90s, and more than none")
+    return timedelta(**{_UNITS[unit]: int(number)})
+
+
+def _digest(text: str) -> Digest:
+    if not is_digest(text):
+        raise ValueError(f"{_shown(text)} is no digest; write sha256: and 64 lower-case hexadecimal digits")
+    return Digest(text)
+
+
+def _image_name(text: str) -> str:
+    try:
+        valid = "/" not in text and parse_repository(f"registry.example.org/{text}").name == text
+    except ReferenceInvalid:
+        valid = False
+    if not valid:
+        raise ValueError(f"{_shown(text)} is no image; write the last component of its repository, as in backend")
+    return text
+
+
+def _platform(text: str) -> Platform:
+    return parse_platform(text)
+
+
+def _distinct(items: list[T]) -> list[T]:
+    for position, item in enumerate(items):
+        if item in items[:position]:
+            raise ValueError(f"item {position + 1} is the same as item {items.index(item) + 1}; list each once")
+    return items
+
+
+def _shown(text: str) -> str:
+    return f"{text[:80]!r}" if text else "empty text"
+
+
+_LANE_PATTERN: Final = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
+_TIME_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$"
+
+Name = Annotated[str, *text_of(_name, pattern=_LANE_PATTERN, describe="A name: lower-case letters, digits, . _ -")]
+File = Annotated[str, *text_of(_file, pattern="^.+$", describe="A file; a relative path starts at the policy's folder")]
+Expression = Annotated[str, *text_of(_expression, pattern=r"\S", describe="CEL over predicate, statement and image")]
+Uri = Annotated[str, *text_of(_uri, pattern=r"^[A-Za-z0-9]+:\S+$", describe="A predicate type, in full")]
+Images = Annotated[
+    str, *text_of(_images, pattern=r"^[^/*]+/([^*]+|([^*]+/)?\*)$", describe="HOST/REPOSITORY, or HOST/PATH/*")
+]
+Ref = Annotated[str, *text_of(_ref, pattern=r"^refs/([^*]+|([^*]+/)?\*)$", describe="A ref, or everything below: /*")]
+SourceUrl = Annotated[
+    str, *text_of(_repository, pattern=r"^https?://[^/]+/\S+$", describe="https://HOST/OWNER/NAME, without .git")
+]
+Moment = Annotated[datetime, *text_of(_moment, pattern=_TIME_PATTERN, describe="RFC 3339, UTC")]
+Age = Annotated[timedelta, *text_of(_age, pattern="^0*[1-9][0-9]{0,5}[dhms]$", describe="As in 7d, 24h, 30m, 90s")]
+Revoked = Annotated[
+    Digest, *text_of(_digest, pattern="^sha256:[0-9a-f]{64}$", describe="Of a bundle, an image, or a public key (DER)")
+]
+ImageName = Annotated[
+    str, *text_of(_image_name, pattern="^[a-z0-9]+([._-]+[a-z0-9]+)*$", describe="Last component of a repository")
+]
+PlatformName = Annotated[
+    Platform, *text_of(_platform, pattern="^[^/]+/[^/]+(/[^/]+)?$", describe="As in linux/amd64 or linux/arm/v7")
+]
+
+
+def _one_of(kind: Callable[[str], T], *values: str) -> tuple[object, ...]:
+    """A field that is one of a few words."""
+
+    def read(text: str) -> T:
+        if text not in values:
+            raise ValueError(f"it must be {' or '.join(values)}, not {_shown(text)}")
+        return kind(text)
+
+    return text_of(read, pattern=f"^({'|'.join(values)})$", describe=" or ".join(values))
+
+
+BoundValue = Annotated[Bind, *_one_of(Bind, *Bind)]
+Where = Annotated[EvidenceAt, *_one_of(EvidenceAt, *EvidenceAt)]
+SourceFrom = Annotated[str, *_one_of(str, "statement")]
+
+L = TypeVar("L")
+Some = Annotated[list[L], AfterValidator(_distinct), Field(min_length=1, json_schema_extra={"uniqueItems": True})]
+"""A list that is not empty and lists nothing twice."""
+
+
+class SourceDocument(DocumentModel):
+    """Where the code must come from, and what all lanes must share."""
+
+    repository: SourceUrl
+    refs: Some[Ref] | None = None
+    bind: Some[BoundValue]
+
+
+class PlatformsDocument(DocumentModel):
+    """The platforms that an image index has, exactly, and where their evidence must be."""
+
+    evidence: Where
+    only: Some[PlatformName]
+
+
+class SignerDocument(DocumentModel):
+    """Who may sign: one party with its keys, or so many of several parties."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["key"], "not": {"anyOf": [{"required": ["threshold"]}, {"required": ["of"]}]}},
+                {"required": ["keys"], "not": {"anyOf": [{"required": ["threshold"]}, {"required": ["of"]}]}},
+                {"required": ["threshold", "of"], "not": {"required": ["shared"]}},
+            ]
+        }
+    )
+    later: ClassVar = {
+        "issuer": f"keyless identities come with a later version; {_LATER}, name a `key`",
+        "identity": f"keyless identities come with a later version; {_LATER}, name a `key`",
+    }
+
+    key: File | None = None
+    keys: Some[File] | None = None
+    shared: bool = False
+    threshold: Annotated[int, Field(ge=1)] | None = None
+    of: Some[Name] | None = None
+
+    @property
+    def files(self) -> list[str]:
+        """The keys of a party, as the document names them; none of a threshold."""
+        return [self.key] if self.key is not None else self.keys or []
+
+    def path(self, position: int) -> tuple[str, ...] | tuple[str, int]:
+        """Where in the signer the key of this position stands."""
+        return ("key",) if self.key is not None else ("keys", position)
+
+
+class LaneDocument(DocumentModel):
+    """A lane: what kind of statement, by whom, and what it must say."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"predicate-type": {"const": TEST_RESULT}}, "required": ["predicate-type"]},
+            "else": {"required": ["where"], "properties": {"allow-warned": {"const": False}}},
+        }
+    )
+    later: ClassVar = {"time": f"trusted times come with a later version; {_LATER}, use `max-age`"}
+
+    predicate_type: Uri
+    signer: Name
+    where: Some[Expression] | None = None
+    max_age: Age | None = None
+    joint: bool = False
+    unlabelled: bool = False
+    unbound: bool = False
+    allow_warned: bool = False
+    allow_dirty: bool = False
+    source_from: SourceFrom | None = None
+    except_: Some[ImageName] | None = None
+
+
+class PolicyDocument(DocumentModel):
+    """A policy for attest: what images need before they may be promoted, and who says so."""
+
+    later: ClassVar = {
+        "trust": f"keyless identities come with a later version; {_LATER}, name keys in `signers`",
+        "waivers": f"waivers come with promotion and deployment; {_LATER}",
+    }
+
+    version: Literal[1]
+    name: Name
+    serial: Annotated[int, Field(ge=1, lt=SERIALS, description="Goes up with every change")]
+    expires: Moment | None = None
+    images: Some[Images]
+    source: SourceDocument
+    platforms: PlatformsDocument | None = None
+    signers: Annotated[dict[Name, SignerDocument], Field(min_length=1)]
+    lanes: Annotated[dict[Name, LaneDocument], Field(min_length=1)]
+    revoked: Some[Revoked] | None = None
+
+
+def schema() -> dict[str, Json]:
+    """JSON Schema of a policy document, for editors. The loader refuses more: what no schema can say."""
+    return schema_of(PolicyDocument, title="attest policy", name=SCHEMA_NAME)
