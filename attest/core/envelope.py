@@ -44,11 +44,12 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 def write_bundle(*, payload: bytes, signature: bytes, hint: str) -> bytes:
     """A Sigstore bundle v0.3 of an in-toto Statement under a managed key.
 
-    The DSSE `keyid` is left out: cosign skips a signature whose keyid is not the one that it computes itself.
+    The DSSE `keyid` is left out: cosign skips a signature whose keyid is not the one that it computes itself. The
+    empty `tlogEntries` is there for sigstore-python, whose reader asks for it.
     """
     document = {
         "mediaType": BUNDLE,
-        "verificationMaterial": {"publicKey": {"hint": hint}},
+        "verificationMaterial": {"publicKey": {"hint": hint}, "tlogEntries": []},
         "dsseEnvelope": {
             "payload": base64.b64encode(payload).decode("ascii"),
             "payloadType": IN_TOTO,

@@ -76,7 +76,7 @@ def test_a_bundle_is_written_as_cosign_reads_it() -> None:
     written = json.loads(write_bundle(payload=b"p", signature=b"s", hint="h"))
     assert written == {
         "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
-        "verificationMaterial": {"publicKey": {"hint": "h"}},
+        "verificationMaterial": {"publicKey": {"hint": "h"}, "tlogEntries": []},
         "dsseEnvelope": {"payload": "cA==", "payloadType": IN_TOTO, "signatures": [{"sig": "cw=="}]},
     }
 
