@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from attest.adapters.files import read_file
 from attest.cli.options import format_option, registry_options
 from attest.cli.progress import waiting
 from attest.cli.stores import Connection, Stores, named_images
-from attest.cli.terminal import escape
+from attest.cli.terminal import escape, json_text
 from attest.core import limits
 from attest.core.envelope import EnvelopeInvalid
 from attest.core.statement import StatementInvalid
@@ -71,7 +70,7 @@ def report(output: str, bundle: bytes, attachments: Sequence[Attachment], more: 
             **more,
             "attached": [{"image": str(item.image), "manifest": item.published.manifest} for item in attachments],
         }
-        click.echo(json.dumps(document, indent=2))
+        click.echo(json_text(document))
         return
     for item in attachments:
         click.echo(f"attached  {escape(str(item.image))}")

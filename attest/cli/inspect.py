@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from attest.cli.options import format_option, registry_options
 from attest.cli.policies import load_policy
 from attest.cli.progress import waiting
 from attest.cli.stores import Connection, Stores, named_images
-from attest.cli.terminal import escape
+from attest.cli.terminal import escape, json_text
 from attest.core.reference import Digest, parse_digest
 from attest.core.release import ChildKind
 from attest.core.statement import write_context
@@ -62,7 +61,7 @@ def command(
     if wanted is not None:
         click.echo(_payload(inventory, wanted), nl=False)
     elif output == "json":
-        click.echo(json.dumps(_document(inventory), indent=2))
+        click.echo(json_text(_document(inventory)))
     else:
         for line in _tree(inventory):
             click.echo(line)

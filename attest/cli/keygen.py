@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import click
 from attest.adapters.keys import ALGORITHMS, Algorithm, generate, read_passphrase
 from attest.cli.options import format_option, password_option
 from attest.cli.signers import prompt_for
-from attest.cli.terminal import escape
+from attest.cli.terminal import escape, json_text
 from attest.errors import EXIT_PASSED, UsageError
 
 
@@ -57,9 +56,10 @@ def command(
             "fingerprint": pair.fingerprint,
             "algorithm": algorithm,
         }
-        click.echo(json.dumps(document, indent=2))
+        click.echo(json_text(document))
     else:
+        public = escape(str(pair.public))
         click.echo(f"{escape(str(pair.private))}  private, for the lane alone")
-        click.echo(f"{escape(str(pair.public))}  public, for policies: signers: {{{name}: {{key: {pair.public}}}}}")
+        click.echo(f"{public}  public, for policies: signers: {{{name}: {{key: {public}}}}}")
         click.echo(f"fingerprint  {pair.fingerprint}")
     return EXIT_PASSED

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import json
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -17,8 +15,9 @@ from typing import Any
 import click
 
 from attest import __version__
-from attest.cli.terminal import escape
-from attest.errors import EXIT_UNDECIDED, EXIT_USAGE, AttestError, InternalError
+from attest.cli.streams import abandon_output, colours, complain, prepare_streams
+from attest.cli.terminal import escape, json_text
+from attest.errors import EXIT_UNDECIDED, EXIT_USAGE, AttestError, InternalError, Undecided, UsageError
 
 _COMMANDS = {
     "attach": ("attest.cli.attach", "Attach a bundle that was made elsewhere."),
@@ -32,10 +31,26 @@ _COMMANDS = {
 }
 
 _INTERRUPTED = 130
+_NO_COMPLETION = ""
+
+
+class _Stopped(Exception):
+    """A command ended with the cause of this exception, hidden from click, which would make an exit code of it."""
 
 
 class Commands(click.Group):
     """A group that imports a command when it is used, and not before."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what click would make an exit code of reaches `run` as it is."""
+        try:
+            return super().invoke(ctx)
+        except (OSError, SystemExit) as error:
+            raise _Stopped from error
+
+    def _main_shell_completion(self, ctx_args: Any, prog_name: str, complete_var: str | None = None) -> None:
+        if complete_var != _NO_COMPLETION:
+            super()._main_shell_completion(ctx_args, prog_name, complete_var)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The names, in order."""
@@ -81,49 +96,77 @@ def attest(debug: bool) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; the exit code."""
     debug = "--debug" in itertools.takewhile(lambda argument: argument.startswith("-"), arguments)
+    prepare_streams()
     try:
+        if sys.stdout is None:
+            raise Undecided("standard output is closed", hint="an answer that nobody gets is none; send it to a file")
         code = _invoke(arguments)
         sys.stdout.flush()
-    except click.exceptions.Abort:
-        click.echo("attest: interrupted", err=True)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        complain("attest: interrupted")
         return _INTERRUPTED
-    except click.ClickException as error:
-        error.show()
+    except click.exceptions.NoArgsIsHelpError as error:
+        complain(error.format_message())
         return EXIT_USAGE
+    except click.ClickException as error:
+        return _fail(_usage(error), arguments, debug)
     except AttestError as error:
         return _fail(error, arguments, debug)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer has no reader any more
-        return EXIT_UNDECIDED
-    except Exception as error:  # noqa: BLE001 - a defect must not end as anything but "could not decide"
-        kind = type(error).__name__
-        hint = "run it again as `attest --debug ...` and report what it prints"
-        defect = InternalError(f"a defect of attest ({kind}: {error})", hint=hint)
-        defect.__cause__ = error
-        return _fail(defect, arguments, debug)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a defect must not end as anything but "could not decide"
+        return _unexpected(error, arguments, debug)
     return code
 
 
 def _invoke(arguments: Sequence[str]) -> int:
+    # The completion scripts ask a bare `attest`: with arguments, click's variable in the environment must not make a
+    # script of a command, which would end with 0.
+    completion = _NO_COMPLETION if arguments else None
     try:
-        code: Any = attest.main(args=list(arguments), prog_name="attest", standalone_mode=False)
+        code: Any = attest.main(
+            args=list(arguments), prog_name="attest", complete_var=completion, standalone_mode=False, color=colours()
+        )
     except click.exceptions.Exit as stop:
         return stop.exit_code
     # --help and --version end here with 0; a command has to return a number of its own
     return code if type(code) is int else EXIT_UNDECIDED
 
 
+def _usage(error: click.ClickException) -> UsageError:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = "attest" if context is None else context.command_path
+    return UsageError(" ".join(error.format_message().split()), hint=f"`{path} --help` shows how it is used")
+
+
+def _unexpected(error: BaseException, arguments: Sequence[str], debug: bool) -> int:
+    """What becomes of an exception that nobody planned for; `SystemExit(0)` from a library is one as well."""
+    cause = error.__cause__ if isinstance(error, _Stopped) else error
+    lost = abandon_output()
+    if isinstance(lost, BrokenPipeError) or (lost is None and isinstance(cause, BrokenPipeError)):
+        return EXIT_UNDECIDED  # whoever read our output has gone, as `head` does: nobody is there to tell
+    if lost is not None:
+        problem: AttestError = Undecided(f"standard output cannot be written: {lost.strerror or lost}")
+    else:
+        hint = "run it again as `attest --debug ...` and report what it prints"
+        problem = InternalError(f"a defect of attest ({type(cause).__name__}: {cause})", hint=hint)
+    problem.__cause__ = cause
+    return _fail(problem, arguments, debug)
+
+
 def _fail(error: AttestError, arguments: Sequence[str], debug: bool) -> int:
     if debug:
         import traceback
 
-        traceback.print_exception(error)
-    click.echo(click.style("error", fg="red", bold=True) + f": {escape(error.message)}", err=True)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            complain(escape(line))
+    complain(click.style("error", fg="red", bold=True) + f": {escape(error.message)}")
     if error.hint:
-        click.echo(click.style("hint", fg="cyan") + f": {escape(error.hint)}", err=True)
-    if _wants_json(arguments):
+        complain(click.style("hint", fg="cyan") + f": {escape(error.hint)}")
+    if _wants_json(arguments) and sys.stdout is not None:
         document = {"schema": "attest.error/v1", "error": error.code, "message": error.message, "hint": error.hint}
-        click.echo(json.dumps(document, indent=2))
+        try:
+            click.echo(json_text(document))
+        except OSError:
+            abandon_output()
     return error.exit_code
 
 

@@ -14,7 +14,7 @@ _PATIENCE = 0.7
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
     """Show that work goes on, until it is done."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield
         return
     done = threading.Event()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from attest.cli.options import format_option, registry_options
 from attest.cli.stores import Connection, Stores
-from attest.cli.terminal import escape
+from attest.cli.terminal import escape, json_text
 from attest.core.reference import LayoutImage, RegistryImage, parse_reference
 from attest.errors import EXIT_PASSED
 
@@ -42,7 +40,7 @@ def command(
         image = parsed.at(stores.resolve(parsed))
     if output == "json":
         document = {"schema": "attest.resolve/v1", "reference": reference, "image": str(image), "digest": image.digest}
-        click.echo(json.dumps(document, indent=2))
+        click.echo(json_text(document))
     else:
         click.echo(escape(str(image)))
     return EXIT_PASSED

@@ -35,7 +35,7 @@ def open_signer(path: str, password_file: str | None) -> KeySigner:
 
 def prompt_for(question: str, *, confirm: bool = False) -> Callable[[], str] | None:
     """A way to ask at the terminal, or None where there is nobody to ask."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         return None
 
     def ask() -> str:

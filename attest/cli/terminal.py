@@ -6,7 +6,9 @@ Text from registries and bundles can carry escape sequences, or `::set-output` l
 
 from __future__ import annotations
 
+import json
 import unicodedata
+from typing import Any
 
 _KEEP = frozenset({"L", "M", "N", "P", "S"})
 """Unicode's major classes: letters, marks, numbers, punctuation, symbols."""
@@ -21,6 +23,12 @@ def escape(text: str) -> str:
         text = "".join(character if _is_plain(character) else _code(character) for character in text)
     text = text.replace("##[", f"{_code('#')}#[")
     return _code(":") + text.lstrip()[1:] if text.lstrip().startswith("::") else text
+
+
+def json_text(document: Any) -> str:
+    """The document as JSON in ASCII. `##[` can stand in strings alone, and is written so that no runner obeys it."""
+    text = json.dumps(document, indent=2)
+    return text.replace("##[", "\\u0023#[").replace("\x7f", "\\u007f")
 
 
 def _is_plain(character: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 
 import click
@@ -15,6 +14,7 @@ from attest.cli.policies import load_policy
 from attest.cli.progress import waiting
 from attest.cli.signers import open_signer
 from attest.cli.stores import Connection, Stores, named_images
+from attest.cli.terminal import json_text
 from attest.cli.verdict import lines
 from attest.core import limits, report
 from attest.core.evaluate import Remembered
@@ -137,7 +137,7 @@ def _observe(state: str | None, policy: Policy) -> Remembered | None:
 def _print(verdict: Verdict, policy: Policy, output: str, *, historical: bool) -> None:
     if output == "json":
         document = report.document(verdict, policy, historical=historical)
-        click.echo(json.dumps(document, indent=2))
+        click.echo(json_text(document))
         return
     for line in lines(verdict, policy):
         click.echo(line)
