@@ -7,7 +7,7 @@ JOBS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types rules coverage fuzz bench lock clean
+.PHONY: help setup demo test check lint types rules coverage fuzz bench docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ types: setup ## mypy, strict
 	$(python) -m mypy
 
 rules: setup ## Import rules, the rules for files, and every document that can be run or compared
-	$(python) -m pytest -q $(ARGS) tests/test_architecture.py tests/test_project.py
+	$(python) -m pytest -q $(ARGS) tests/test_architecture.py tests/test_project.py tests/docs
 
 coverage: setup ## Branch coverage of attest/core by tests/core alone
 	$(python) -m coverage run --branch --source attest/core -m pytest -q -p no:xdist tests/core
@@ -42,6 +42,9 @@ fuzz: setup ## Run the property tests with many examples, and the tests that are
 
 bench: setup ## Measure: requests, time beside cosign, import time by command, verdicts a second
 	@$(python) -m bench
+
+docs: setup ## Write what the commands print now into the README
+	$(python) -m tests.docs.console README.md
 
 lock: ## Write requirements/*.txt from pyproject.toml; ARGS=--upgrade takes the newest of everything
 	scripts/lock $(ARGS)

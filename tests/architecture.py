@@ -51,7 +51,7 @@ _LAYERS: Final[Mapping[str, Layer]] = {
     "core": Layer(
         layers=frozenset({"errors", "core"}),
         standard=PURE,
-        libraries=frozenset({"cryptography", "pydantic"}),
+        libraries=frozenset({"cryptography", "pydantic", "pydantic_core"}),
         pure=True,
     ),
     "ports": Layer(layers=frozenset({"errors", "core", "ports"}), standard=PURE, libraries=frozenset(), pure=True),
@@ -79,7 +79,10 @@ _LAYERS: Final[Mapping[str, Layer]] = {
 
 ADAPTER_LIBRARIES: Final[Mapping[str, frozenset[str]]] = {
     "clock": frozenset(),
+    "conditions": frozenset({"cel"}),
+    "context": frozenset(),
     "deadline": frozenset(),
+    "documents": frozenset({"ruamel"}),
     "files": frozenset(),
     "keys": frozenset({"cryptography", "nacl"}),
     "layout": frozenset(),
