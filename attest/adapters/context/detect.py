@@ -90,7 +90,7 @@ def detect(
     environment: Mapping[str, str],
     cwd: str,
     *,
-    flags: Flags = Flags(),  # noqa: B008 - it cannot be changed
+    flags: Flags = Flags(),
     foreign_code: ForeignCode = ForeignCode.REFUSE,
 ) -> Detected:
     """Find the context out.

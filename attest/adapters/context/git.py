@@ -70,4 +70,6 @@ def _git(*arguments: str, environment: Mapping[str, str], cwd: str) -> tuple[str
     if result.returncode == 0:
         return os.fsdecode(result.stdout).strip(), None
     said = os.fsdecode(result.stderr)
-    return None, "git does not trust the owner of this checkout" if "dubious ownership" in said else None
+    if "dubious ownership" in said:
+        return None, "git does not trust the owner of this checkout, and was not asked about changes in it"
+    return None, None
