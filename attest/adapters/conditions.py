@@ -120,7 +120,8 @@ def _syntax_error(text: str, message: str) -> ConditionInvalid:
     line, column, problem = int(found[1]), int(found[2]), found[3].partition(" expecting ")[0]
     before = text.split("\n")[: line - 1]
     offset = sum(len(part) + 1 for part in before) + column - 1
-    return ConditionInvalid(f"this is no CEL expression: {problem}", offset=min(offset, len(text)))
+    hint = "compare with ==, join with && and ||, put text in quotes"
+    return ConditionInvalid(f"this is no CEL expression: {problem}", offset=min(offset, len(text)), hint=hint)
 
 
 def _unknown_function(name: str, offset: int | None) -> ConditionInvalid:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar, get_args
+from types import UnionType
+from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, WithJsonSchema
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from attest.core.document import Document, Path, show
@@ -13,7 +15,6 @@ from attest.core.strictjson import Json
 from attest.errors import DocumentInvalid
 
 _WORDS = {
-    "string_type": "text",
     "int_type": "a whole number",
     "bool_type": "true or false",
     "list_type": "a list",
@@ -47,9 +48,13 @@ def text_of(parse: Callable[[str], Any], *, pattern: str, describe: str) -> tupl
     """
 
     def read(value: Json) -> Any:
-        if not isinstance(value, str):
-            raise ValueError(f"it must be text, not {_kind(value)}{_quoted(value)}")
-        return parse(value)
+        if isinstance(value, str):
+            return parse(value)
+        try:
+            parse(f"{value}")
+        except ValueError:
+            raise ValueError(f"it must be text, not {_kind(value)}; {describe}") from None
+        raise ValueError(f"it must be text, not {_kind(value)}; put it in quotes")
 
     schema = {"type": "string", "pattern": pattern, "description": describe}
     return PlainValidator(read), WithJsonSchema(schema)
@@ -125,7 +130,7 @@ class _Fault:
         key = str(self.path[-1])
         if key in model.later:
             return self._document.invalid_key(self.path, f"`{show(self.path)}`: {model.later[key]}")
-        known = [field.alias or name for name, field in model.model_fields.items()]
+        known = [_key(name, field) for name, field in model.model_fields.items()]
         close = get_close_matches(key.replace("_", "-").lower(), known, n=1)
         hint = f"did you mean `{close[0]}`?" if close else f"there may be {', '.join(known)}"
         return self._document.invalid_key(self.path, f"unknown key `{show(self.path)}`; {hint}")
@@ -133,18 +138,15 @@ class _Fault:
     def _problem(self) -> str:
         value, context = self._details["input"], self._details.get("ctx", {})
         if self._kind in _WORDS:
-            quoted = _quoted(value) if self._kind == "string_type" else ""
-            return f"it must be {_WORDS[self._kind]}, not {_kind(value)}{quoted}"
+            return f"it must be {_WORDS[self._kind]}, not {_kind(value)}"
         if self._kind == "value_error":
             return str(context["error"])
         if self._kind == "too_short":
-            return "an empty list means nothing; list something, or leave the key out"
+            return "it is empty, and would mean nothing; it needs one item or more"
         if self._kind == "greater_than_equal":
             return f"it must be {context['ge']} or more, not {value}"
         if self._kind == "less_than":
             return f"it must be less than {context['lt']}"
-        if self._kind in ("literal_error", "enum"):
-            return f"it must be {context['expected'].replace(chr(39), '')}, not {_kind(value)}"
         return self._details["msg"]
 
 
@@ -153,14 +155,17 @@ def _model_at(model: type[DocumentModel], path: Path) -> type[DocumentModel]:
     here: Any = model
     for step in path:
         if isinstance(here, type) and issubclass(here, DocumentModel):
-            here = next(field.annotation for name, field in here.model_fields.items() if (field.alias or name) == step)
+            here = next(field.annotation for name, field in here.model_fields.items() if _key(name, field) == step)
+            if get_origin(here) is UnionType:
+                here = get_args(here)[0]  # what may be left out: X | None
         else:
             here = get_args(here)[-1]  # of a mapping by name, or a list
-        here = next(
-            (kind for kind in get_args(here) if isinstance(kind, type) and issubclass(kind, DocumentModel)), here
-        )
     found: type[DocumentModel] = here  # only a model has unknown keys
     return found
+
+
+def _key(name: str, field: FieldInfo) -> str:
+    return field.alias or name
 
 
 def _kind(value: Json) -> str:
@@ -176,7 +181,3 @@ def _kind(value: Json) -> str:
             return "a list"
         case _:
             return "a mapping"
-
-
-def _quoted(value: Json) -> str:
-    return "; put it in quotes" if isinstance(value, bool | int | float) else ""

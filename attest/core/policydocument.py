@@ -123,7 +123,7 @@ def _check_signer(document: Document, policy: PolicyDocument, name: str, signer:
     path: Path = ("signers", name)
     given = [key for key in ("key", "keys", "threshold", "of") if getattr(signer, key) is not None]
     if given not in (["key"], ["keys"], ["threshold", "of"]):
-        problem = f"`{'` and `'.join(given)}` do not make a signer" if given else "a signer without a key"
+        problem = f"a signer with `{'` and `'.join(given)}`" if given else "a signer without a key"
         raise document.invalid_key(path, problem, hint="a signer has `key`, or `keys`, or `threshold` with `of`")
     if signer.threshold is None or signer.of is None:
         return
@@ -138,7 +138,9 @@ def _check_signer(document: Document, policy: PolicyDocument, name: str, signer:
         if policy.signers[member].of is not None:
             raise document.invalid(here, f"{member} is a threshold too, and thresholds do not nest; list its members")
     if signer.threshold > len(signer.of):
-        problem = f"{signer.threshold} of {len(signer.of)} can never sign; the threshold is at most {len(signer.of)}"
+        problem = (
+            f"{signer.threshold} of {len(signer.of)} signers can never sign; the threshold is at most {len(signer.of)}"
+        )
         raise document.invalid((*path, "threshold"), problem)
 
 
@@ -174,7 +176,11 @@ def _read_keys(document: Document, policy: PolicyDocument, files: Mapping[str, b
             try:
                 key = public_key(files[file])
             except KeyInvalid as error:
-                raise key_unusable(document, path, f"{file}: {error}") from error
+                private = b"PRIVATE KEY-----" in files[file]
+                problem = (
+                    "a private key; a policy names public ones, and private ones stay secret" if private else error
+                )
+                raise key_unusable(document, path, f"{file}: {problem}") from error
             if key in own:
                 raise document.invalid(path, f"{file} holds the same key as {signer.files[own.index(key)]}")
             own.append(key)

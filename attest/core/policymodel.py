@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Annotated, ClassVar, Final, Literal, TypeVar
+from typing import Annotated, ClassVar, Final, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from attest.core.model import DocumentModel, schema_of, text_of
 from attest.core.oci import Platform, parse_platform
@@ -31,11 +31,17 @@ SERIALS: Final = 2**63
 """Every serial is smaller, so that it fits wherever it is remembered."""
 
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-_LATER: Final = "this version does not support it"
+_KEYLESS: Final = "keyless identities are not supported by this version; name a `key`"
 T = TypeVar("T")
 
 
 # Scalars: how each is read, and the pattern that editors see. A pattern may allow more than the reader, never less.
+
+
+def _version(value: Json) -> int:
+    if type(value) is not int or value != 1:
+        raise ValueError("it must be 1, the only version of this document that there is")
+    return 1
 
 
 def _name(text: str) -> str:
@@ -145,39 +151,53 @@ def _shown(text: str) -> str:
 _LANE_PATTERN: Final = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
 _TIME_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$"
 
-Name = Annotated[str, *text_of(_name, pattern=_LANE_PATTERN, describe="A name: lower-case letters, digits, . _ -")]
-File = Annotated[str, *text_of(_file, pattern="^.+$", describe="A file; a relative path starts at the policy's folder")]
-Expression = Annotated[str, *text_of(_expression, pattern=r"\S", describe="CEL over predicate, statement and image")]
-Uri = Annotated[str, *text_of(_uri, pattern=r"^[A-Za-z0-9]+:\S+$", describe="A predicate type, in full")]
+Version = Annotated[int, PlainValidator(_version), WithJsonSchema({"type": "integer", "const": 1})]
+Name = Annotated[str, *text_of(_name, pattern=_LANE_PATTERN, describe="a name: lower-case letters, digits, . _ -")]
+File = Annotated[str, *text_of(_file, pattern="^.+$", describe="a file; a relative path starts at the policy's folder")]
+Expression = Annotated[
+    str, *text_of(_expression, pattern=r"\S", describe="a condition in CEL over predicate, statement and image")
+]
+Uri = Annotated[str, *text_of(_uri, pattern=r"^[A-Za-z0-9]+:\S+$", describe="a predicate type, in full")]
 Images = Annotated[
     str, *text_of(_images, pattern=r"^[^/*]+/([^*]+|([^*]+/)?\*)$", describe="HOST/REPOSITORY, or HOST/PATH/*")
 ]
-Ref = Annotated[str, *text_of(_ref, pattern=r"^refs/([^*]+|([^*]+/)?\*)$", describe="A ref, or everything below: /*")]
+Ref = Annotated[str, *text_of(_ref, pattern=r"^refs/([^*]+|([^*]+/)?\*)$", describe="a ref, or everything below: /*")]
 SourceUrl = Annotated[
     str, *text_of(_repository, pattern=r"^https?://[^/]+/\S+$", describe="https://HOST/OWNER/NAME, without .git")
 ]
-Moment = Annotated[datetime, *text_of(_moment, pattern=_TIME_PATTERN, describe="RFC 3339, UTC")]
-Age = Annotated[timedelta, *text_of(_age, pattern="^0*[1-9][0-9]{0,5}[dhms]$", describe="As in 7d, 24h, 30m, 90s")]
+Moment = Annotated[
+    datetime, *text_of(_moment, pattern=_TIME_PATTERN, describe="a time in UTC, as in 2027-06-30T00:00:00Z")
+]
+Age = Annotated[
+    timedelta, *text_of(_age, pattern="^0*[1-9][0-9]{0,5}[dhms]$", describe="an age, as in 7d, 24h, 30m or 90s")
+]
 Revoked = Annotated[
-    Digest, *text_of(_digest, pattern="^sha256:[0-9a-f]{64}$", describe="Of a bundle, an image, or a public key (DER)")
+    Digest,
+    *text_of(
+        _digest,
+        pattern="^sha256:[0-9a-f]{64}$",
+        describe="the digest of a bundle, of what it signs, of an image, or of a public key (DER)",
+    ),
 ]
 ImageName = Annotated[
-    str, *text_of(_image_name, pattern="^[a-z0-9]+([._-]+[a-z0-9]+)*$", describe="Last component of a repository")
+    str, *text_of(_image_name, pattern="^[a-z0-9]+([._-]+[a-z0-9]+)*$", describe="the last component of a repository")
 ]
 PlatformName = Annotated[
-    Platform, *text_of(_platform, pattern="^[^/]+/[^/]+(/[^/]+)?$", describe="As in linux/amd64 or linux/arm/v7")
+    Platform, *text_of(_platform, pattern="^[^/]+/[^/]+(/[^/]+)?$", describe="a platform, as in linux/amd64")
 ]
 
 
 def _one_of(kind: Callable[[str], T], *values: str) -> tuple[object, ...]:
     """A field that is one of a few words."""
 
+    words = ", ".join(values[:-1]) + " or " * (len(values) > 1) + values[-1]
+
     def read(text: str) -> T:
         if text not in values:
-            raise ValueError(f"it must be {' or '.join(values)}, not {_shown(text)}")
+            raise ValueError(f"it must be {words}, not {_shown(text)}")
         return kind(text)
 
-    return text_of(read, pattern=f"^({'|'.join(values)})$", describe=" or ".join(values))
+    return text_of(read, pattern=f"^({'|'.join(values)})$", describe=words)
 
 
 BoundValue = Annotated[Bind, *_one_of(Bind, *Bind)]
@@ -217,8 +237,8 @@ class SignerDocument(DocumentModel):
         }
     )
     later: ClassVar = {
-        "issuer": f"keyless identities come with a later version; {_LATER}, name a `key`",
-        "identity": f"keyless identities come with a later version; {_LATER}, name a `key`",
+        "issuer": _KEYLESS,
+        "identity": _KEYLESS,
     }
 
     key: File | None = None
@@ -246,7 +266,7 @@ class LaneDocument(DocumentModel):
             "else": {"required": ["where"], "properties": {"allow-warned": {"const": False}}},
         }
     )
-    later: ClassVar = {"time": f"trusted times come with a later version; {_LATER}, use `max-age`"}
+    later: ClassVar = {"time": "trusted times are not supported by this version; use `max-age`"}
 
     predicate_type: Uri
     signer: Name
@@ -265,11 +285,11 @@ class PolicyDocument(DocumentModel):
     """A policy for attest: what images need before they may be promoted, and who says so."""
 
     later: ClassVar = {
-        "trust": f"keyless identities come with a later version; {_LATER}, name keys in `signers`",
-        "waivers": f"waivers come with promotion and deployment; {_LATER}",
+        "trust": "keyless identities are not supported by this version; name keys in `signers`",
+        "waivers": "waivers are not supported by this version; they come with promotion and deployment",
     }
 
-    version: Literal[1]
+    version: Version
     name: Name
     serial: Annotated[int, Field(ge=1, lt=SERIALS, description="Goes up with every change")]
     expires: Moment | None = None
