@@ -34,7 +34,7 @@ rules: setup ## Import rules, the rules for files, and every document that can b
 	$(python) -m pytest -q $(ARGS) tests/test_architecture.py tests/test_project.py tests/docs
 
 coverage: setup ## Branch coverage of attest/core by tests/core alone
-	$(python) -m coverage run --branch --source attest/core -m pytest -q -p no:xdist tests/core
+	$(python) -m coverage run --branch --source attest/core -m pytest -q -p no:xdist --hypothesis-profile ci tests/core
 	$(python) -m coverage report --fail-under 100
 
 fuzz: setup ## Run the property tests with many examples, and the tests that are marked `fuzz`; for as long as it takes

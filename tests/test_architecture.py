@@ -206,24 +206,32 @@ def test_a_heavy_module_is_not_loaded_by_another(monkeypatch: pytest.MonkeyPatch
 # ---- sizes and comments
 
 
-def test_the_trusted_core_stays_small() -> None:
-    """The modules that decide, and all that these import, keep their budget of code lines (no comments, no docstrings).
-
-    1,500 for the eight modules that the design names; the second figure is there so that moving lines into a ninth
-    module does not go unseen.
-    """
-    eight = [ROOT / "attest" / "core" / f"{name}.py" for name in TRUSTED]
-    assert sum(map(code_lines, eight)) <= 1_500
+def needed_by(names: Iterable[str]) -> set[str]:
+    """The modules of the core that these load, themselves included."""
     known = frozenset(SOURCES)
-    reached = {f"attest.core.{name}" for name in TRUSTED}
-    waiting = list(reached)
+    waiting = [f"attest.core.{name}" for name in names]
+    reached = set(waiting)
     while waiting:
         module = waiting.pop()
-        for imported in imports(module, ast.parse(SOURCES[module]), known):
-            if imported.module in known and layer_of(imported.module) == "core" and imported.module not in reached:
-                reached.add(imported.module)
-                waiting.append(imported.module)
-    assert sum(code_lines(ROOT / f"{name.replace('.', '/')}.py") for name in reached if name != "attest.core") <= 2_000
+        found = {imported.module for imported in imports(module, ast.parse(SOURCES[module]), known)}
+        new = {name for name in found & known - reached if name.startswith("attest.core.")}
+        reached |= new
+        waiting += new
+    return reached
+
+
+def test_the_trusted_core_stays_small() -> None:
+    """The modules that decide keep their budget of lines with code on them (no comments, no docstrings).
+
+    1,500 for the eight that the design names. The second figure is for all that they and the reading of policies load,
+    so that moving lines into another module does not go unseen.
+    """
+    eight = {f"attest.core.{name}" for name in TRUSTED}
+    everything = needed_by(TRUSTED | {"policydocument"})
+    assert eight < everything
+    lines = {name: code_lines(ROOT / f"{name.replace('.', '/')}.py") for name in everything}
+    assert sum(lines[name] for name in eight) <= 1_500
+    assert sum(lines.values()) <= 2_600
 
 
 def test_code_lines_are_counted(tmp_path: Path) -> None:
