@@ -11,7 +11,7 @@ from attest.core.policy import Policy
 from attest.core.predicates import PredicateInvalid, Result, Source, build_sources, result_of
 from attest.core.reference import Digest, ImageReference
 from attest.core.release import StoredImage
-from attest.core.statement import Statement, StatementInvalid, read_statement
+from attest.core.statement import NO_CONTEXT, Statement, StatementInvalid, format_time, read_statement
 from attest.core.verify import Unreadable, VerifiedStatement, verify
 from attest.ports import Attached, Store
 
@@ -59,10 +59,16 @@ def inspect(store: Store, image: ImageReference, *, policy: Policy | None) -> In
         image=image,
         stored=stored,
         claims={
-            subject: tuple(sorted(found.values(), key=lambda claim: claim.attached.digest))
+            subject: tuple(sorted(found.values(), key=_by_lane_and_time))
             for subject, found in claims.items()
         },
     )
+
+
+def _by_lane_and_time(claim: Claim) -> tuple[str, str, Digest]:
+    context = NO_CONTEXT if claim.statement is None else claim.statement.context
+    finished = "" if context.finished is None else format_time(context.finished)
+    return (context.lane or "", finished, claim.attached.digest)
 
 
 def _claim(attached: Attached, policy: Policy | None) -> Claim:

@@ -45,4 +45,4 @@ def test_the_demo_tells_its_story() -> None:
         [sys.executable, "examples/demo.py"], cwd=console.ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "13 steps shown" in done.stdout
+    assert "12 steps shown" in done.stdout
