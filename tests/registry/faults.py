@@ -106,6 +106,11 @@ class FaultyRegistry:
         with self._lock:
             self._rules.append(_Rule(method=method, path=re.compile(path), fault=fault, left=times))
 
+    def recover(self) -> None:
+        """From now on be healthy."""
+        with self._lock:
+            self._rules.clear()
+
     # What it holds
 
     def add_manifest(self, content: bytes, *, tag: str | None = None, media_type: str = oci.MANIFEST) -> Digest:

@@ -44,7 +44,7 @@ def resolve(store: RegistryStore, image: RegistryImage) -> object:
     return store.resolve(RegistryTag(repository=image.repository, tag="v1"))
 
 
-def describe(store: RegistryStore, image: RegistryImage) -> object:
+def describe(store: RegistryStore, image: RegistryImage) -> oci.Descriptor:
     """Describe the image."""
     return store.describe(image)
 
@@ -279,9 +279,8 @@ def test_100_000_tags(old_faulty: FaultyRegistry) -> None:
     image = old_faulty.add_image()
     prefix = fallback_tag(image.digest)
     tags = [f"{prefix}.attest-{number:040x}" for number in range(100_000)]
-    old_faulty.misbehave(
-        faults.serve(json.dumps({"tags": tags[:20_000]}).encode(), "application/json"), "n=1000", times=1
-    )
+    for names in (tags[:20_000], tags):
+        old_faulty.misbehave(faults.serve(json.dumps({"tags": names}).encode(), faults.JSON), "n=1000", times=1)
     with pytest.raises(LimitExceeded, match="attached"):
         read(RegistryStore(impatient()), image)
     with pytest.raises(LimitExceeded, match="bytes"):

@@ -12,6 +12,7 @@ _PARAMETER = re.compile(
     rf"[ \t,]*({_WORD})[ \t]*=[ \t]*(?:({_WORD})|\"((?:[^\"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t -~])*)\")[ \t]*(?=,|$)"
 )
 _TOKEN68 = re.compile(r"[ \t]+[A-Za-z0-9._~+/-]+=*[ \t]*(?=,|$)")
+_END = re.compile(r"[ \t,]*\Z")
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -35,7 +36,7 @@ def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
 def _parse(header: str) -> list[Challenge]:
     found: list[Challenge] = []
     position = 0
-    while header[position:].strip(" \t,"):
+    while _END.match(header, position) is None:
         scheme = _SCHEME.match(header, position)
         if scheme is None:
             raise ValueError("a challenge without a scheme")

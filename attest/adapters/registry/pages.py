@@ -11,7 +11,7 @@ from attest.adapters.registry.url import Url
 from attest.core import limits
 from attest.errors import LimitExceeded, StoreMisbehaved
 
-_LINK = re.compile(r'[ \t,]*<([^<>]*)>((?:[ \t]*;[ \t]*[A-Za-z*]+(?:[ \t]*=[ \t]*(?:"[^"]*"|[^\s",;]+))?)*)')
+_LINK = re.compile(r'<([^<>]*)>((?:[ \t]*;[ \t]*[A-Za-z*]+(?:[ \t]*=[ \t]*(?:"[^"]*"|[^\s",;]+))?)*)')
 _RELATION = re.compile(r';[ \t]*rel[ \t]*=[ \t]*(?:"([^"]*)"|([^\s";,]+))', re.IGNORECASE)
 
 
