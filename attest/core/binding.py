@@ -17,7 +17,7 @@ from attest.core.verdict import Reason, State
 Combination = tuple[str, ...]
 """The values that a policy's `bind` names, in its order."""
 
-_EARLIEST = datetime.min.replace(tzinfo=UTC)
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,15 +76,15 @@ def best_combination(targets: Iterable[tuple[Lane, Sequence[Bound]]]) -> Combina
         for bound in eligible:
             groups.setdefault(bound.combination, []).append(bound.item)
         for combination, items in groups.items():
-            count, newest = tally.get(combination, (0, _EARLIEST))
-            latest = max((item.time or _EARLIEST for item in items), default=_EARLIEST)
+            count, newest = tally.get(combination, (0, EARLIEST))
+            latest = max((item.time or EARLIEST for item in items), default=EARLIEST)
             tally[combination] = (count + enough(lane, items), max(newest, latest))
     return max(tally, key=lambda combination: (*tally[combination], combination), default=())
 
 
 def enough(lane: Lane, items: Sequence[Item]) -> bool:
     """Step 6: whether as many distinct signers as the lane needs are among those who signed these."""
-    if lane.threshold == 1:
+    if lane.threshold <= 1:  # less than one is a load error of every policy document, and never means none
         return bool(items)
     return distinct_signers(lane, items) >= lane.threshold
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from attest.core.binding import (
+    EARLIEST,
     Bound,
     Combination,
     best_combination,
@@ -18,7 +20,7 @@ from attest.core.binding import (
     distinct_signers,
     enough,
 )
-from attest.core.candidates import Blocked, Fault, Item, collect, fresh, is_candidate, weigh
+from attest.core.candidates import Blocked, Fault, Item, collect, fresh, is_candidate, judge, weigh
 from attest.core.nearmiss import explain
 from attest.core.policy import EvidenceAt, Lane, Policy
 from attest.core.reference import Digest
@@ -91,24 +93,24 @@ def evaluate(
     ]
     items = collect(policy, known, now)
     cases = [
-        _case(policy, release, image, lane, items, now, historical)
+        [_case(policy, release, image, lane, items, now, historical) for lane in policy.lanes_of(image.name)]
         for image in release.images
-        for lane in policy.lanes_of(image.name)
     ]
     combination = best_combination(
-        (case.lane, target.eligible) for case in cases if not case.lane.unbound for target in case.targets
+        (case.lane, target.eligible)
+        for case in chain.from_iterable(cases)
+        if not case.lane.unbound
+        for target in case.targets
     )
     images = tuple(
         ImageVerdict(
             image=image.reference,
             digest=image.digest,
-            refusals=(*_refusals_of(policy, image), *_unreadable(policy, image, evidence)),
-            lanes=tuple(
-                _lane_verdict(policy, release, case, combination, items) for case in cases if case.image is image
-            ),
-            rejected=_rejected(image, evidence),
+            refusals=(*_refusals_of(policy, image), *_unreadable(policy, release, image, evidence)),
+            lanes=tuple(_lane_verdict(policy, release, case, combination, items) for case in of_image),
+            rejected=_rejected(release, image, evidence),
         )
-        for image in release.images
+        for image, of_image in zip(release.images, cases, strict=True)
     )
     return conclude(
         Findings(
@@ -189,26 +191,31 @@ def _platform_refusals(policy: Policy, image: ReleaseImage) -> Iterator[Refusal]
 # 1. Verification: what a trusted key signed and nobody can read refuses; what no trusted key signed is listed.
 
 
-def _unreadable(policy: Policy, image: ReleaseImage, evidence: Sequence[Found]) -> Iterator[Refusal]:
-    seen: set[Digest] = set()
-    for found in evidence:
-        outcome = found.outcome
-        if not isinstance(outcome, Unreadable) or outcome.bundle in policy.revoked or outcome.bundle in seen:
-            continue
-        if found.image is None or found.image in image.digests:
-            seen.add(outcome.bundle)
+def _unreadable(policy: Policy, release: Release, image: ReleaseImage, evidence: Sequence[Found]) -> Iterator[Refusal]:
+    unreadable = {
+        found.outcome.bundle: found.outcome
+        for found in evidence
+        if isinstance(found.outcome, Unreadable) and _concerns(found, release, image)
+    }
+    for bundle, outcome in sorted(unreadable.items()):
+        if policy.revoked.isdisjoint({bundle, outcome.payload}):
             names = " or ".join(sorted(policy.holders.get(outcome.key.fingerprint, ())))
-            message = f"{names} signed what is no valid statement ({outcome.message}) in {outcome.bundle}"
+            message = f"{names} signed what is no valid statement ({outcome.message}) in {bundle}"
             yield Refusal(reason=Reason.STATEMENT_UNREADABLE, message=message)
 
 
-def _rejected(image: ReleaseImage, evidence: Sequence[Found]) -> tuple[Rejected, ...]:
-    found = {
-        item.outcome.bundle: item.outcome
-        for item in evidence
-        if isinstance(item.outcome, Rejected) and (item.image is None or item.image in image.digests)
+def _rejected(release: Release, image: ReleaseImage, evidence: Sequence[Found]) -> tuple[Rejected, ...]:
+    rejected = {
+        found.outcome.bundle: found.outcome
+        for found in evidence
+        if isinstance(found.outcome, Rejected) and _concerns(found, release, image)
     }
-    return tuple(found[bundle] for bundle in sorted(found))
+    return tuple(rejected[bundle] for bundle in sorted(rejected))
+
+
+def _concerns(found: Found, release: Release, image: ReleaseImage) -> bool:
+    """Whether it was found on this image, or on none of the release in particular."""
+    return found.image in image.digests or not any(found.image in other.digests for other in release.images)
 
 
 def _places(found: Found, release: Release) -> frozenset[Digest]:
@@ -229,12 +236,12 @@ def _case(
 ) -> _Case:
     digests = image.digests
     candidates = [item for item in items if is_candidate(item, lane, digests, release.subjects)]
+    if historical:  # nobody knows when evidence without a time came: the bad is kept, the good is not
+        candidates = [item for item in candidates if item.time is not None or judge(item, lane, image) is not None]
     counting, blocked = weigh(candidates, lane, image)
     eligible: list[Bound] = []
     fallen: list[tuple[Item, Fault]] = []
     for item in counting:
-        if historical and item.time is None:
-            continue
         outcome = fresh(item, lane, now) or bind(item, lane, policy, release.commit)
         if isinstance(outcome, Fault):
             fallen.append((item, outcome))
@@ -321,6 +328,6 @@ def _verdict(lane: Lane, fault: Fault, items: Sequence[Item]) -> LaneVerdict:
     )
 
 
-def _age_key(item: Item) -> tuple[bool, str, Digest]:
+def _age_key(item: Item) -> tuple[datetime, Digest]:
     """Sorts by time, evidence without one first, and by digest among equals, so that output is stable."""
-    return (item.time is not None, "" if item.time is None else format_time(item.time), item.verified.bundle)
+    return (item.time or EARLIEST, item.verified.bundle)

@@ -129,9 +129,10 @@ def bundle(who: Party, signed: bytes, *, hint: str | None = None) -> bytes:
     return write_bundle(payload=signed, signature=signature, hint=who.trusted.hint if hint is None else hint)
 
 
-def verified(who: Party, signed: bytes, **wrapping: Any) -> VerifiedStatement:
+@cache
+def verified(who: Party, signed: bytes, *, hint: str | None = None) -> VerifiedStatement:
     """A payload, signed and verified."""
-    outcome = verify(bundle(who, signed, **wrapping), Keyring([who.trusted]))
+    outcome = verify(bundle(who, signed, hint=hint), Keyring([who.trusted]))
     assert isinstance(outcome, VerifiedStatement), outcome
     return outcome
 
