@@ -36,26 +36,9 @@ def test_urls(text: str, origin: str, target: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "/v2/",
-        "//a/b",
-        "ftp://a/",
-        "file:///etc",
-        "http://",
-        "http:///x",
-        "http://a b/",
-        "http://a\\b/",
-        "http://u@a/",
-        "http://u:p@a/",
-        "http://a:x/",
-        "http://a:99999/",
-        "http://a:0/",
-        "http://[::1/",
-        "http://[a]/",
-        "http://a\n/",
-        "http://é/",
-        "http://a,b/",
-        "http://-a/",
+        *("", "/v2/", "//a/b", "ftp://a/", "file:///etc", "http://", "http:///x", "http://a b/", "http://a\\b/"),
+        *("http://u@a/", "http://u:p@a/", "http://a:x/", "http://a:99999/", "http://a:0/", "http://[::1/"),
+        *("http://[a]/", "http://a\n/", "http://é/", "http://a,b/", "http://-a/"),
     ],
 )
 def test_what_is_no_url(text: str) -> None:
@@ -185,7 +168,7 @@ def test_links(headers: list[str], expected: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "hostile", ["<" * 60_000, "<a>;" * 15_000, "<a>" + "; " * 30_000, "<a>;a" + " " * 60_000 + "!"]
+    "hostile", ["<" * 60_000, "<a>;" * 15_000, "<a>" + "; " * 30_000, "<a>;a" + " " * 60_000 + "!", " " * 60_000]
 )
 def test_hostile_links(hostile: str) -> None:
     """A header that is as long as one can be costs no time that grows with its square."""
