@@ -10,6 +10,7 @@ import errno
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
 
 from urllib3 import HTTPHeaderDict
@@ -123,7 +124,7 @@ class Transport:
                 response.close()
                 raise
             response.release_conn()
-        except (HTTPError, OSError, ValueError) as error:
+        except (HTTPError, HTTPException, OSError, ValueError) as error:
             self._settings.deadline.remaining()
             raise _translated(error, request, self._settings) from error
         return answer
