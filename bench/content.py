@@ -14,7 +14,7 @@ from attest.core import oci
 from attest.core.predicates import TEST_RESULT, Result, test_result
 from attest.core.reference import ImageReference, LayoutImage, RegistryImage, Repository, digest_of
 from attest.core.statement import Context
-from attest.ops.gather import Named
+from attest.ops.named import Named
 from attest.ops.sign import sign
 from bench.stage import COMMIT, SOURCE, Stage
 from tests.layouts import Layout

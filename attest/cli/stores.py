@@ -21,7 +21,7 @@ from attest.core.reference import (
 )
 from attest.core.release import StoredImage
 from attest.errors import AttestError, TagReference
-from attest.ops.gather import Named, name_images
+from attest.ops.named import Named, name_images
 from attest.ports import Attached, Published, Store
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from attest.core.predicates import result_of
 from attest.core.reference import Digest, ImageReference, digest_of
 from attest.core.statement import Context, format_time, read_statement, write_statement
 from attest.core.strictjson import Json
-from attest.ops.gather import Named
+from attest.ops.named import Named
 from attest.ops.parallel import each
 from attest.ports import Clock, Published, Signer, Store
 

@@ -12,7 +12,8 @@ from attest.core.reference import Digest
 from attest.core.release import Release
 from attest.core.verdict import Verdict
 from attest.errors import UsageError
-from attest.ops.gather import Named, from_files, gather
+from attest.ops.gather import from_files, gather
+from attest.ops.named import Named
 from attest.ports import Clock, Store
 
 
