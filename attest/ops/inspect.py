@@ -58,10 +58,7 @@ def inspect(store: Store, image: ImageReference, *, policy: Policy | None) -> In
     return Inventory(
         image=image,
         stored=stored,
-        claims={
-            subject: tuple(sorted(found.values(), key=_by_lane_and_time))
-            for subject, found in claims.items()
-        },
+        claims={subject: tuple(sorted(found.values(), key=_by_lane_and_time)) for subject, found in claims.items()},
     )
 
 
