@@ -130,14 +130,13 @@ def test_the_table_shows_what_is_missed() -> None:
     assert shown[5:] == ["  NOT MEASURED: no cosign"]
 
 
-@given(st.lists(st.text(alphabet="ab c", max_size=200), min_size=3, max_size=3))
-def test_the_table_loses_no_word(cells: list[str]) -> None:
+@given(st.lists(st.integers(min_value=0, max_value=60), min_size=3, max_size=3))
+def test_the_table_loses_no_word(counts: list[int]) -> None:
     """However long a cell is, every word of it stands in the table."""
-    what, goal, measured = cells
+    cells = [[f"word-{column}-{number}" for number in range(count)] for column, count in enumerate(counts)]
+    what, goal, measured = (" ".join(words) for words in cells)
     shown = " ".join(results.lines(section(Row(what=what, goal=goal, measured=measured, met=None))))
-    for cell in cells:
-        letters = cell.replace(" ", "")
-        assert all(shown.count(letter) >= letters.count(letter) for letter in "abc")
+    assert {word for words in cells for word in words} <= set(shown.split())
 
 
 def test_the_document_holds_everything() -> None:
