@@ -315,6 +315,13 @@ def test_a_detached_head_has_no_ref(checkout: Path, environment: dict[str, str])
     assert detected.ref is None
 
 
+def test_a_branch_is_not_claimed_for_another_commit(checkout: Path, environment: dict[str, str]) -> None:
+    """A flag that names another commit than the one checked out leaves git's branch out."""
+    detected = detect(environment, str(checkout), flags=Flags(source_commit=OTHER))
+    assert detected.ref is None
+    assert found(detected)["repository"] == [REPOSITORY, "git", "git remote get-url origin"]
+
+
 @pytest.mark.parametrize(
     ("change", "dirty"),
     [("edited", True), ("staged", True), ("deleted", True), ("untracked", False), ("touched", False), ("none", False)],

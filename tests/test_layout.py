@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from attest.adapters.layout import LayoutStore
 from attest.core import limits, oci
@@ -441,6 +444,35 @@ def test_what_receives_may_stop_the_reading(layout: Layout) -> None:
 
     with pytest.raises(KeyError, match="enough"):
         LayoutStore().read(at(layout, image), platform=False, receive=stop)
+
+
+_JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-2, 2**70), st.text(max_size=5)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=5,
+)
+
+
+@given(data=st.data())
+def test_no_malformed_entry_or_manifest_is_more_than_an_error(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """With any member of a descriptor or manifest replaced by anything, the image is read or cannot be decided."""
+    layout = Layout(tmp_path_factory.mktemp("malformed") / "layout")
+    image = layout.add(layout.image())
+    referrer = layout.referrer(image, b"a bundle", annotations={"a": "b"})
+    manifest = json.loads(layout.file_of(referrer["digest"]).read_bytes())
+    parts = [manifest, manifest["subject"], manifest["config"], manifest["layers"][0]]
+    for part in data.draw(st.lists(st.sampled_from(parts), max_size=2)):
+        part[data.draw(st.sampled_from([*sorted(parts[0]), *sorted(parts[1]), "data", "manifests"]))] = data.draw(_JSON)
+    entry = {**layout.blob(json.dumps(manifest).encode(), MANIFEST), "artifactType": None, "platform": None}
+    if data.draw(st.booleans()):
+        entry[data.draw(st.sampled_from([*sorted(entry), "annotations", "data"]))] = data.draw(_JSON)
+    layout.add(entry)
+    found = []
+    with contextlib.suppress(StoreError, LimitExceeded):
+        found = contents(layout, image)
+    assert found in ([], [b"a bundle"])
 
 
 def resolve(layout: Layout, tag: str | None) -> str:
