@@ -20,12 +20,11 @@ def explain(
         reason = _one_difference(policy, release, image, lane, target, item)
         if reason is not None:
             found.setdefault(reason, []).append(item)
+    asked_of = "" if target == image.digest else f"; it is asked of the platform {target}"
     for reason, (state, message) in _NEAR.items():
         if reason in found:
-            return Fault(state=state, reason=reason, message=message), tuple(found[reason])
-    message = f"nothing found of predicate type {lane.predicate_type} by {lane.signer}"
-    if target != image.digest:
-        message += f" about the platform {target}"
+            return Fault(state=state, reason=reason, message=message + asked_of), tuple(found[reason])
+    message = f"nothing found of predicate type {lane.predicate_type} by {lane.signer}{asked_of}"
     return Fault(state=State.MISSING, reason=Reason.NOT_FOUND, message=message), ()
 
 

@@ -16,6 +16,7 @@ from attest.core.predicates import Result
 from attest.core.reference import digest_of
 from attest.core.statement import Context
 from attest.core.verdict import Passed, PassedThen, Reason, Refused, State, Verdict
+from attest.core.verify import VerifiedStatement
 from tests.core import generate, make
 
 APP = make.image("app")
@@ -38,7 +39,7 @@ def decide(*bundles: bytes, asked: Any = None, now: Any = make.NOW, **more: Any)
     return make.decide(asked or make.policy([make.lane("test")]), make.release(APP), *bundles, now=now, **more)
 
 
-STARTED = {"started": make.NOW - 1.5 * HOUR}
+STARTED: dict[str, Any] = {"started": make.NOW - 1.5 * HOUR}
 SUPERSESSION: dict[str, tuple[Context, Context, bool]] = {
     # a. of the same run and job with a higher attempt
     "higher attempt": (at(2), at(1, run_attempt=2), True),
@@ -125,11 +126,12 @@ def test_a_pass_in_between_carries_supersession_too() -> None:
 
 def test_a_chain_is_not_broken_by_length() -> None:
     """Hundreds of failures, each superseded by the next run, are all superseded by the last pass, and by no other."""
-    failures = [
-        make.verified(CI, make.payload([APP.digest], at(500 - number, str(number)), result=FAIL))
-        for number in range(1, 400)
-    ]
-    last = make.verified(CI, make.payload([APP.digest], at(1, "400"), result=PASS))
+
+    def run(number: int, result: Result, hours: float) -> VerifiedStatement:
+        return make.verified(CI, make.payload([APP.digest], at(hours, str(number)), result=result))
+
+    failures = [run(number, FAIL, 500 - number) for number in range(1, 400)]
+    last = run(400, PASS, 1)
     asked = make.policy([make.lane("test")])
     whole = make.outcomes(*failures, last)
     assert isinstance(evaluate(asked, make.release(APP), whole, now=make.NOW), Passed)
@@ -161,10 +163,8 @@ def test_the_same_signature_twice_is_no_shard() -> None:
     assert isinstance(decide(*wrappings, signed(PASS, at(1, run_attempt=2))), Passed)
 
 
-@pytest.mark.parametrize(
-    ("bad", "state", "reason"), [(FAIL, State.FAILED, Reason.RESULT_FAILED), (WARN, State.FAILED, Reason.RESULT_WARNED)]
-)
-def test_a_good_one_counts_only_if_it_supersedes_every_bad_one(bad: Result, state: State, reason: Reason) -> None:
+@pytest.mark.parametrize(("bad", "reason"), [(FAIL, Reason.RESULT_FAILED), (WARN, Reason.RESULT_WARNED)])
+def test_a_good_one_counts_only_if_it_supersedes_every_bad_one(bad: Result, reason: Reason) -> None:
     """A good one between two bad ones does not count, and the one that is not superseded is shown."""
     later = signed(bad, at(0.5, "102"))
     verdict = decide(signed(FAIL, at(3)), signed(PASS, at(1, "101")), later)
