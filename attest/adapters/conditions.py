@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any, Final
 
 from attest.core.conditions import ConditionInvalid
@@ -50,6 +51,10 @@ def compile_condition(text: str) -> Condition:
         program = _cel().compile(text)
     except ValueError as error:  # what the library raises, in full, for every text that is no CEL
         raise _syntax_error(text, str(error)) from error
+    for name in MACROS.intersection(
+        program.functions()
+    ):  # a macro that is called in another way is taken for a function
+        raise _unknown_function(name, text.find(f".{name}") + 1)
     _Scan(text).check()
     # The library's own view of the same text: whatever the scan took for something else is found here.
     scanned = {match["word"] for match in _TOKEN.finditer(text) if match["word"]}
@@ -91,22 +96,26 @@ class CelCondition:
 
 
 def _cel() -> Any:
-    """The library's compiled module alone.
+    """The library; only its compiled module, if that is where it was. It can be loaded only once in a process.
 
-    Its package imports a terminal application at start, which takes half a second and does nothing here.
+    The package around it imports a terminal application, which takes half a second and does nothing here.
     """
-    module = sys.modules.get("cel.cel")
-    if module is not None:
-        return module
+    module = sys.modules.get("cel.cel") or _module()
+    if module is None:
+        import cel
+
+        return cel
+    return module
+
+
+def _module() -> ModuleType | None:
     from importlib.machinery import PathFinder
     from importlib.util import find_spec, module_from_spec
 
     package = find_spec("cel")
-    spec = PathFinder.find_spec("cel.cel", package.submodule_search_locations) if package is not None else None
+    spec = None if package is None else PathFinder.find_spec("cel.cel", package.submodule_search_locations)
     if spec is None or spec.loader is None:
-        import cel
-
-        return cel
+        return None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     sys.modules["cel.cel"] = module  # so that the package, if anybody imports it, takes this one

@@ -32,6 +32,7 @@ from attest.errors import DocumentInvalid
 
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)\.[0-9]*|(?:0|[1-9][0-9]*)(?=[eE]))(?:[eE][-+]?[0-9]+)?")
+_BEYOND = re.compile(r"\\U(?!000|0010)[0-9A-Fa-f]{8}")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
@@ -119,8 +120,13 @@ class _Builder:
             mark = error.problem_mark or error.context_mark
             problem = f"this is not YAML: {error.problem or error.context}"
             raise DocumentInvalid(problem, file=self.file, line=mark.line + 1, column=mark.column + 1) from error
-        except (YAMLError, ValueError, OverflowError) as error:  # a \U escape beyond Unicode is a bare ValueError
-            problem = f"this is not YAML: {str(error).partition(chr(10))[0] or type(error).__name__}"
+        except ValueError as error:  # of chr(), for an escape that names no character
+            beyond = _BEYOND.search(text)
+            line, column = _position(text[: beyond.start()]) if beyond else (last.line, last.column)
+            problem = "this is not YAML: an escape of a character that there is not"
+            raise DocumentInvalid(problem, file=self.file, line=line, column=column) from error
+        except YAMLError as error:
+            problem = f"this is not YAML: {str(error).partition(chr(10))[0]}"
             raise DocumentInvalid(problem, file=self.file, line=last.line, column=last.column) from error
 
     def _node(self, event: Any) -> None:

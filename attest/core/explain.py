@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import assert_never
 
 from attest.core.conditions import ALWAYS
 from attest.core.policy import EvidenceAt, Lane, Policy, Signer
@@ -108,6 +109,8 @@ def _images(policy: Policy) -> Iterator[str]:
             yield "Of an image index, every lane is asked of each platform, joint ones of the index."
         case EvidenceAt.BOTH:
             yield "Of an image index, every lane is asked of the index and of each platform, joint ones of the index."
+        case other:
+            assert_never(other)
 
 
 def _source(policy: Policy) -> Iterator[str]:

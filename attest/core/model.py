@@ -41,7 +41,9 @@ class DocumentModel(BaseModel):
 M = TypeVar("M", bound=DocumentModel)
 
 
-def text_of(parse: Callable[[str], Any], *, pattern: str, describe: str) -> tuple[PlainValidator, WithJsonSchema]:
+def text_of(
+    parse: Callable[[str], Any], *, pattern: str, describe: str, longest: int | None = None
+) -> tuple[PlainValidator, WithJsonSchema]:
     """How a field is read from text by `parse`, which raises ValueError, and what the schema says of it.
 
     The schema is what editors see; it may allow what `parse` refuses, never the reverse.
@@ -56,7 +58,9 @@ def text_of(parse: Callable[[str], Any], *, pattern: str, describe: str) -> tupl
             raise ValueError(f"it must be text, not {_kind(value)}; {describe}") from None
         raise ValueError(f"it must be text, not {_kind(value)}; put it in quotes")
 
-    schema = {"type": "string", "pattern": pattern, "description": describe}
+    schema: dict[str, Json] = {"type": "string", "pattern": pattern, "description": describe}
+    if longest is not None:
+        schema["maxLength"] = longest
     return PlainValidator(read), WithJsonSchema(schema)
 
 

@@ -5,6 +5,7 @@ The language is described in docs/policy.md; `schema()` is what editors check it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Final, TypeVar
@@ -27,9 +28,13 @@ SCHEMA_NAME: Final = "https://attest-gate.dev/schema/policy-v1.json"
 EXPRESSION: Final = 4096
 """Characters of one `where` expression."""
 
+PATH: Final = 1024
+"""Characters of the path of a file."""
+
 SERIALS: Final = 2**63
 """Every serial is smaller, so that it fits wherever it is remembered."""
 
+_REF: Final = re.compile(r"refs(?:/[^\x00-\x20\x7f~^:?*\[\\/]+)*/(?:[^\x00-\x20\x7f~^:?*\[\\/]+|\*)")
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _KEYLESS: Final = "keyless identities are not supported by this version; name a `key`"
 T = TypeVar("T")
@@ -53,7 +58,7 @@ def _name(text: str) -> str:
 
 
 def _file(text: str) -> str:
-    if not text or len(text) > 1024 or not text.isprintable():
+    if not text or len(text) > PATH or not text.isprintable():
         raise ValueError(f"{_shown(text)} is no path of a file")
     return text
 
@@ -85,12 +90,11 @@ def _images(text: str) -> str:
 
 
 def _ref(text: str) -> str:
-    name = text.removesuffix("/*")
-    if not name.startswith("refs/") and text != "refs/*":
+    if not text.startswith("refs/"):
         raise ValueError(f"{_shown(text)} does not start with refs/; write refs/heads/main or refs/tags/*")
-    if "*" in name:
+    if "*" in text.removesuffix("/*"):
         raise ValueError(f"{_shown(text)}: a * stands at the end, after a /, for everything below; nowhere else")
-    if not text.isprintable() or any(character in text for character in " ~^:?[\\") or "//" in text:
+    if _REF.fullmatch(text) is None or ".." in text:  # git-check-ref-format(1)
         raise ValueError(f"{_shown(text)} cannot be the name of a ref")
     return text
 
@@ -153,13 +157,26 @@ _TIME_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(
 
 Version = Annotated[int, PlainValidator(_version), WithJsonSchema({"type": "integer", "const": 1})]
 Name = Annotated[str, *text_of(_name, pattern=_LANE_PATTERN, describe="a name: lower-case letters, digits, . _ -")]
-File = Annotated[str, *text_of(_file, pattern="^.+$", describe="a file; a relative path starts at the policy's folder")]
+File = Annotated[
+    str, *text_of(_file, pattern="^.+$", longest=PATH, describe="a file; a relative path starts at the policy's folder")
+]
 Expression = Annotated[
-    str, *text_of(_expression, pattern=r"\S", describe="a condition in CEL over predicate, statement and image")
+    str,
+    *text_of(
+        _expression,
+        pattern=r"\S",
+        longest=EXPRESSION,
+        describe="a condition in CEL over predicate, statement and image",
+    ),
 ]
 Uri = Annotated[str, *text_of(_uri, pattern=r"^[A-Za-z0-9]+:\S+$", describe="a predicate type, in full")]
 Images = Annotated[
-    str, *text_of(_images, pattern=r"^[^/*]+/([^*]+|([^*]+/)?\*)$", describe="HOST/REPOSITORY, or HOST/PATH/*")
+    str,
+    *text_of(
+        _images,
+        pattern=r"^(localhost|[^/*]*[.:][^/*]*)/([^*]+|([^*]+/)?\*)$",
+        describe="HOST/REPOSITORY, or HOST/PATH/*",
+    ),
 ]
 Ref = Annotated[str, *text_of(_ref, pattern=r"^refs/([^*]+|([^*]+/)?\*)$", describe="a ref, or everything below: /*")]
 SourceUrl = Annotated[
@@ -200,6 +217,8 @@ def _one_of(kind: Callable[[str], T], *values: str) -> tuple[object, ...]:
     return text_of(read, pattern=f"^({'|'.join(values)})$", describe=words)
 
 
+_NAMED: Final = Field(min_length=1, json_schema_extra={"propertyNames": {"pattern": _LANE_PATTERN}})
+
 BoundValue = Annotated[Bind, *_one_of(Bind, *Bind)]
 Where = Annotated[EvidenceAt, *_one_of(EvidenceAt, *EvidenceAt)]
 SourceFrom = Annotated[str, *_one_of(str, "statement")]
@@ -230,10 +249,14 @@ class SignerDocument(DocumentModel):
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
-                {"required": ["key"], "not": {"anyOf": [{"required": ["threshold"]}, {"required": ["of"]}]}},
-                {"required": ["keys"], "not": {"anyOf": [{"required": ["threshold"]}, {"required": ["of"]}]}},
+                {"required": ["key"]},
+                {"required": ["keys"]},
                 {"required": ["threshold", "of"], "not": {"required": ["shared"]}},
-            ]
+            ],
+            "dependentSchemas": {
+                name: {"not": {"anyOf": [{"required": ["key"]}, {"required": ["keys"]}]}}
+                for name in ("threshold", "of")
+            },
         }
     )
     later: ClassVar = {
@@ -296,8 +319,8 @@ class PolicyDocument(DocumentModel):
     images: Some[Images]
     source: SourceDocument
     platforms: PlatformsDocument | None = None
-    signers: Annotated[dict[Name, SignerDocument], Field(min_length=1)]
-    lanes: Annotated[dict[Name, LaneDocument], Field(min_length=1)]
+    signers: Annotated[dict[Name, SignerDocument], _NAMED]
+    lanes: Annotated[dict[Name, LaneDocument], _NAMED]
     revoked: Some[Revoked] | None = None
 
 
