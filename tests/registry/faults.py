@@ -66,7 +66,7 @@ class FaultyRegistry:
         self._seen: list[Seen] = []
         self._rules: list[_Rule] = []
         self._lock = threading.RLock()
-        self._server = loopback.Server(_bound(self))
+        self._server = _Server(_bound(self))
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._scheme = "http" if tls is None else "https"
@@ -231,6 +231,13 @@ class FaultyRegistry:
             held = {content for name, (_, content) in self.manifests.items() if ":" in name}
         attached = (content for content in held if json.loads(content).get("subject", {}).get("digest") == digest)
         return index_of(*(entry(content) for content in sorted(attached)))
+
+
+class _Server(loopback.Server):
+    """Ends at once: hundreds of tests start one each."""
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        super().serve_forever(min(poll_interval, 0.005))
 
 
 class Handler(loopback.Handler):

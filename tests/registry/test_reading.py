@@ -426,3 +426,20 @@ def test_null_tags(old_faulty: FaultyRegistry) -> None:
     image = old_faulty.add_image()
     old_faulty.misbehave(faults.serve(b'{"name": "x", "tags": null}', faults.JSON), "/tags/")
     assert attached(image) == []
+
+
+@pytest.mark.parametrize(
+    "fault", [faults.wrong_type, faults.status(404), faults.serve(b"")], ids=["type", "404", "empty"]
+)
+@pytest.mark.parametrize("place", ["own tag", "listed"])
+def test_what_is_being_written(old_faulty: FaultyRegistry, fault: faults.Fault, place: str) -> None:
+    """A manifest that is half there because it is being written right now is there when it is looked at again."""
+    image = old_faulty.add_image()
+    manifest = old_faulty.add_attestation(image, BUNDLE)
+    tag = own_tag(image.digest, digest_of(manifest))
+    if place == "listed":
+        old_faulty.list_at_fallback(image, manifest)
+    else:
+        old_faulty.add_manifest(manifest, tag=tag)
+    old_faulty.misbehave(fault, f"/manifests/({tag}|{digest_of(manifest)})", times=2)
+    assert [each.content for each in attached(image)] == [BUNDLE]

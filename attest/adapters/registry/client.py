@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 from attest.adapters.registry.auth import Authenticator
 from attest.adapters.registry.credentials import Credentials, find_credentials
-from attest.adapters.registry.retry import send_again
+from attest.adapters.registry.retry import read_again, send_again
 from attest.adapters.registry.settings import RegistrySettings
 from attest.adapters.registry.transport import Answer, Request, Transport
 from attest.adapters.registry.url import Url, registry_origin
 from attest.errors import AccessDenied, NotFound, ReferenceInvalid, StoreError, StoreMisbehaved
+
+T = TypeVar("T")
 
 _REDIRECTS: Final = 5
 _REDIRECTING: Final = frozenset((301, 302, 303, 307, 308))
@@ -93,6 +95,10 @@ class Client:
             if target in seen or len(seen) > _REDIRECTS:
                 raise StoreMisbehaved(f"{self.host} redirects in circles about {what}")
             request = replace(request, url=target)
+
+    def read_again(self, read: Callable[[], T]) -> T:
+        """As `retry.read_again`."""
+        return read_again(read, self._settings)
 
     def _target(self, request: Request, answer: Answer) -> Url:
         try:

@@ -271,7 +271,7 @@ class ImageReader:
     def _fetching_listed(self, entry: Descriptor) -> Callable[[], Fetched]:
         def fetch() -> Fetched:
             try:
-                return self._repository.manifest(entry.digest, entry)
+                return self._repository.client.read_again(lambda: self._repository.manifest(entry.digest, entry))
             except NotFound as error:
                 raise StoreError(
                     f"{entry.digest} is listed as attached in {self._repository.repository}, but is not there",
@@ -290,10 +290,13 @@ class ImageReader:
         return fetch
 
     def _fetch_tag(self, tag: str) -> Fetched:
-        found = self._repository.tagged(tag)
-        if found is None:
-            raise StoreError(f"the tag {tag} is listed in {self._repository.repository}, but is not there")
-        return found
+        def fetch() -> Fetched:
+            found = self._repository.tagged(tag)
+            if found is None:
+                raise StoreMisbehaved(f"the tag {tag} is listed in {self._repository.repository}, but is not there")
+            return found
+
+        return self._repository.client.read_again(fetch)
 
 
 def _claims_to_be_buildkit(child: Descriptor) -> bool:

@@ -92,8 +92,12 @@ class RemoteRepository:
             StoreError, LimitExceeded: it could not be read.
         """
         what = f"the tag {tag} of {self.repository}"
-        answer = self.get(self.url(f"manifests/{quote(tag)}"), what=what, limit=limits.MANIFEST, accept=_ACCEPT)
-        return None if answer is None else _parsed(answer, what)
+
+        def read() -> Fetched | None:
+            answer = self.get(self.url(f"manifests/{quote(tag)}"), what=what, limit=limits.MANIFEST, accept=_ACCEPT)
+            return None if answer is None else _parsed(answer, what)
+
+        return self.client.read_again(read)
 
     def blob(self, descriptor: Descriptor, *, limit: int) -> bytes:
         """The bytes of a blob.

@@ -10,14 +10,19 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from itertools import islice
+from typing import Final, TypeVar
 
 from attest.adapters.registry.settings import RegistrySettings
 from attest.adapters.registry.transport import Answer, ConnectionBroken, ConnectionRefused
+from attest.errors import NotFound, StoreMisbehaved
+
+T = TypeVar("T")
 
 _PASSING: Final = frozenset((429, 500, 502, 503, 504))
 _TRIES: Final = 6
 _TRIES_BROKEN: Final = 3
+_READS: Final = 4
 _LONGEST: Final = 5.0
 _LONGEST_ASKED: Final = 30.0
 
@@ -56,6 +61,25 @@ def send_again(exchange: Callable[[], Answer], settings: RegistrySettings) -> An
                 raise
         time.sleep(wait)
     raise AssertionError("pauses never end")  # pragma: no cover
+
+
+def read_again(read: Callable[[], T], settings: RegistrySettings) -> T:
+    """The result of reading what somebody may be writing at this moment.
+
+    Gitea serves a manifest without its type, or not at all, while its tag is written. So what is wrong or missing
+    is looked at a few times before that is believed.
+
+    Raises:
+        AttestError: what the last try raised.
+    """
+    for pause in islice(pauses(settings.backoff), _READS - 1):
+        try:
+            return read()
+        except (NotFound, StoreMisbehaved):
+            if not settings.deadline.allows(pause):
+                raise
+            time.sleep(pause)
+    return read()
 
 
 def _asked(answer: Answer) -> float:
