@@ -42,7 +42,6 @@ def _one_difference(
     policy: Policy, release: Release, image: ReleaseImage, lane: Lane, target: Digest, item: Item
 ) -> Reason | None:
     statement = item.verified.statement
-    about = target in statement.digests
     differences = []
     if item.revoked:
         differences.append(Reason.BUNDLE_REVOKED)
@@ -50,10 +49,10 @@ def _one_difference(
         differences.append(Reason.SIGNER_DIFFERS)
     if statement.predicate_type != lane.predicate_type:
         differences.append(Reason.PREDICATE_TYPE_DIFFERS)
-    if not about:
+    if lane.joint and not statement.is_exactly_about(release.subjects):
+        differences.append(Reason.SUBJECTS_DIFFER if statement.digests & release.subjects else Reason.SUBJECT_DIFFERS)
+    elif target not in statement.digests:
         differences.append(Reason.SUBJECT_DIFFERS)
-    elif lane.joint and not statement.is_exactly_about(release.subjects):
-        differences.append(Reason.SUBJECTS_DIFFER)
     if statement.context.lane != lane.label:
         differences.append(Reason.LANE_DIFFERS)
     if len(differences) != 1:
