@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from attest.core.reference import Digest, digest_of, is_digest
-from attest.core.strictjson import Json, JsonInvalid, loads
+from attest.core.strictjson import Json, JsonInvalid, loads, shown
 
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
@@ -103,10 +103,11 @@ def parse_manifest(content: bytes, *, media_type: str | None = None) -> Manifest
         raise OciInvalid("not a JSON object")
     named = document.get("mediaType", media_type)
     if named not in MANIFEST_TYPES:
-        raise OciInvalid(f"media type {named!r} is no manifest that is read here")
+        raise OciInvalid(f"media type {shown(named)} is no manifest that is read here")
     if media_type is not None and media_type != named:
         raise OciInvalid(f"served as {media_type}, but says that it is {named}")
-    if document.get("schemaVersion") != 2 or isinstance(document.get("schemaVersion"), bool):
+    version = document.get("schemaVersion")
+    if type(version) is not int or version != 2:
         raise OciInvalid("schemaVersion is not 2")
     subject = _optional_descriptor(document, "subject")
     if named in (INDEX, DOCKER_LIST):

@@ -89,7 +89,7 @@ def merged_index(present: Mapping[str, Any] | None, entries: Iterable[Mapping[st
     document: dict[str, Any] = dict(present or {"schemaVersion": 2, "mediaType": oci.INDEX})
     manifests = list(document.get("manifests", []))
     known = {item["digest"] for item in manifests}
-    missing = [entry for entry in entries if entry["digest"] not in known]
+    missing = [entry for digest, entry in {entry["digest"]: entry for entry in entries}.items() if digest not in known]
     if not missing and present is not None:
         return None
     document["manifests"] = manifests + missing

@@ -5,20 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from attest.core.evaluate import evaluate
-from attest.core.policy import Bind, Policy, SourceRule
+from attest.core.policy import Policy
 from attest.core.reference import Digest
 from attest.core.release import Release
 from attest.core.statement import Context
 from attest.core.verdict import Reason, State, Verdict
-from tests.core import generate, make
+from tests.core import make
 
 APP, WEB = make.image("app"), make.image("web")
 CI = make.party("ci")
-OTHER = generate.OTHER_REPOSITORY
-
-
-def source(*bind: Bind, refs: tuple[str, ...] | None = None) -> SourceRule:
-    return SourceRule(repository=make.REPOSITORY, refs=refs, bind=bind or (Bind.COMMIT,))
+BUILDER, STRANGER = make.party("builder"), make.party("foreign")
 
 
 def good(about: Context, *subjects: Digest, who: make.Party = CI, **fields: Any) -> bytes:
@@ -41,7 +37,7 @@ def near(*contents: bytes, asked: Policy | None = None, release: Release | None 
 def test_two_differences_are_nothing_found() -> None:
     """Evidence that differs in more than one thing is not offered as what was meant."""
     assert near(good(make.context("other"), make.digest("else"))) == (State.MISSING, Reason.NOT_FOUND)
-    assert near(good(make.context("other"), who=make.party("foreign"))) == (State.MISSING, Reason.NOT_FOUND)
+    assert near(good(make.context("other"), who=STRANGER)) == (State.MISSING, Reason.NOT_FOUND)
 
 
 def test_evidence_of_another_lane_is_not_offered() -> None:
@@ -53,10 +49,10 @@ def test_evidence_of_another_lane_is_not_offered() -> None:
 
 def test_a_key_of_another_lane_is_untrusted_and_a_foreign_one_only_rejected() -> None:
     """The builder's key signs no test lane; a key that the policy does not know is not even evidence."""
-    asked = make.policy([make.lane("test"), make.lane("build", "builder")], {"ci": [CI], "builder": [A]})
-    verdict = make.decide(asked, make.release(APP), good(make.context("test"), who=A))
+    asked = make.policy([make.lane("test"), make.lane("build", "builder")], {"ci": [CI], "builder": [BUILDER]})
+    verdict = make.decide(asked, make.release(APP), good(make.context("test"), who=BUILDER))
     assert states(verdict)[0][0] == ("test", State.UNTRUSTED, Reason.SIGNER_DIFFERS)
-    verdict = make.decide(asked, make.release(APP), good(make.context("test"), who=B))
+    verdict = make.decide(asked, make.release(APP), good(make.context("test"), who=STRANGER))
     assert states(verdict)[0][0] == ("test", State.MISSING, Reason.NOT_FOUND)
     assert len(verdict.findings.images[0].rejected) == 1
 
