@@ -36,11 +36,17 @@ def read_file(path: str, *, limit: int) -> bytes:
 def write_file(path: str, content: bytes) -> None:
     """Write a file whole: a reader sees the old content or the new, never a part.
 
+    A link leads to the file behind it. A device or a pipe is written to, and stays what it is.
+
     Raises:
         UsageError: it cannot be written there.
     """
-    target = Path(path)
     try:
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file():
+            with target.open("wb") as stream:
+                stream.write(content)
+            return
         descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:
             with os.fdopen(descriptor, "wb") as stream:

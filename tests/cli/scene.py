@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from attest.adapters.keys import Algorithm, generate
+from attest.core.keys import public_key
 from tests.cli.running import Ended, attest
 from tests.layouts import Entry, Layout
 
@@ -82,6 +83,10 @@ class Scene:
         """Key pairs in `keys/`, without passphrases."""
         for name in names:
             generate(name, self.folder / "keys", algorithm, None)
+
+    def fingerprint(self, name: str) -> str:
+        """SHA-256 of a key's DER, as `revoked` names it."""
+        return public_key((self.folder / "keys" / f"{name}.pub").read_bytes()).fingerprint
 
     def make_image(self, name: str = "image", content: str = "an application") -> Entry:
         """An image in a layout of its own, which becomes the image of the scene; its descriptor."""

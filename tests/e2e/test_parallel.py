@@ -103,7 +103,7 @@ def test_fifty_signers_beside_others(crowd: Scene, any_registry: Registry, cosig
         while not stop.wait(0.3):
             overwrite()
 
-    pair = cosign.generate_key_pair()
+    pair = cosign.generate_key_pair(f"parallel-{any_registry.name}")
     other = cosign.attesting(any_registry, crowd.image, key=pair, predicate_type=PROVENANCE, predicate={"n": 1})
     thread = threading.Thread(target=interfere)
     thread.start()
