@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from attest.adapters.registry import Access, RegistryStore
 from attest.errors import AccessDenied, AttestError, StoreMisbehaved
+from tests.parts import ca
 from tests.registry import faults
 from tests.registry.conftest import CANARY, CANARY_BASIC, impatient
 from tests.registry.faults import REPOSITORY, FaultyRegistry, Handler
@@ -316,3 +318,17 @@ def test_credentials_of_another_host_stay(faulty: FaultyRegistry, canary: Callab
 def test_basic_is_rfc_7617() -> None:
     """The canary's header is what the RFC says, so that the other tests look for the right thing."""
     assert base64.b64decode(CANARY_BASIC) == f"lane:{CANARY}".encode()
+
+
+def test_password_only_where_it_is_wanted(tmp_path: Path) -> None:
+    """A registry that wants a password at `/v2/` and none for the image is read without one."""
+    authority = ca.make_authority(tmp_path, "ca")
+    server = ca.issue_server(authority, tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server.certificate_file, server.key_file)
+    with FaultyRegistry(tls=context).running() as registry:
+        image = registry.add_image()
+        registry.misbehave(faults.status(401, {"WWW-Authenticate": "Basic realm=x"}), "^/v2/$")
+        store = RegistryStore(impatient(ca_file=str(authority.certificate_file)))
+        assert describe(store, image).digest == image.digest
+        assert registry.seen[0].path == "/v2/"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 
 import pytest
 
@@ -319,3 +320,15 @@ def test_subject_is_as_given(faulty: FaultyRegistry) -> None:
     manifest = parse_manifest(faulty.manifests[published.manifest][1])
     assert manifest.subject is not None
     assert (manifest.subject.digest, manifest.subject.size) == (subject.digest, subject.size)
+
+
+def test_no_room_for_a_temporary_file(old_faulty: FaultyRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no temporary file can be written, that is what the error says."""
+    image = old_faulty.add_image()
+
+    def full(*_: object, **__: object) -> object:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", full)
+    with pytest.raises(StoreError, match="temporary file, which cannot be written: No space left"):
+        publish(image)

@@ -67,7 +67,8 @@ class Authenticator:
                     self._challenge = self._ask()
                 self._ready = True
             if scope not in self._headers:
-                self._headers[scope] = None if self._challenge is None else self._answer_to(self._challenge, scope)
+                known = self._challenge if self._can_answer(self._challenge) else None
+                self._headers[scope] = None if known is None else self._answer_to(known, scope)
             return self._headers[scope]
 
     def renew(self, scope: str, refused: str | None, answer: Answer) -> str:
@@ -103,6 +104,15 @@ class Authenticator:
             raise StoreMisbehaved(f"{self._host} asks for authentication in an unreadable way: {error}") from error
         known = {challenge.scheme: challenge for challenge in reversed(challenges)}
         return known.get("bearer") or known.get("basic")
+
+    def _can_answer(self, challenge: Challenge | None) -> bool:
+        """Whether there is an answer to try: a token may be had without credentials, a password may not.
+
+        What wants a password at `/v2/` may still be open where images are.
+        """
+        return challenge is not None and (
+            challenge.scheme == "bearer" or (self._credentials is not None and self._credentials.identity_token is None)
+        )
 
     def _answer_to(self, challenge: Challenge, scope: str) -> str:
         if challenge.scheme == "bearer":

@@ -53,17 +53,25 @@ class Pusher(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         Raises:
             StoreError, LimitExceeded, DeadlineExceeded: it was not taken.
         """
-        layer = {"digest": digest_of(content), "size": len(content)}
-        with tempfile.NamedTemporaryFile() as file:  # oras uploads files
-            file.write(content)
-            file.flush()
-            for tried in range(1, _UPLOADS + 1):
-                try:
-                    self.put_upload(file.name, self._container, layer)
-                    return
-                except NotFound:  # an upload whose answer was lost is over: begin another
-                    if tried == _UPLOADS:
-                        raise
+        try:
+            with tempfile.NamedTemporaryFile() as file:  # oras uploads files
+                file.write(content)
+                file.flush()
+                self._upload(file.name, {"digest": digest_of(content), "size": len(content)})
+        except OSError as error:
+            raise StoreError(
+                f"{self._what} needs a temporary file, which cannot be written: {error.strerror}",
+                hint="TMPDIR names a folder for it",
+            ) from error
+
+    def _upload(self, file: str, layer: dict[str, Any]) -> None:
+        for tried in range(1, _UPLOADS + 1):
+            try:
+                self.put_upload(file, self._container, layer)
+                return
+            except NotFound:  # an upload whose answer was lost is over: begin another
+                if tried == _UPLOADS:
+                    raise
 
     def push_manifest(self, reference: str, content: bytes, *, media_type: str) -> Mapping[str, str]:
         """Put a manifest's bytes at a digest or a tag; the headers of the response.
