@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from attest.adapters.conditions import FUNCTIONS, MACROS, METHODS, compile_condition
 from attest.adapters.documents import parse_document
 from attest.adapters.keys import generate
 from attest.cli.main import run
@@ -79,6 +80,43 @@ def test_the_examples_show_the_whole_language() -> None:
     definitions = schema()["$defs"].values()
     keys = {key for part in (schema(), *definitions) for key in part["properties"]} - {"shared", "allow-dirty"}
     assert {key for key in keys if not re.search(rf"(?m)^[^#\n]*\b{key}:", text)} == set()
+
+
+# ---- docs/policy.md
+
+
+def _documented() -> tuple[str, str]:
+    """The policy and the conditions that docs/policy.md shows."""
+    policy, conditions = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "policy.md").read_text(), re.DOTALL)
+    return policy, conditions
+
+
+def test_the_documented_policy_loads(tmp_path: Path) -> None:
+    """The policy in the documentation is one, and five lanes have to be present, as it says there."""
+    (tmp_path / "docs").mkdir()
+    shutil.copytree(ROOT / "keys", tmp_path / "keys")
+    (tmp_path / "docs" / "policy.yaml").write_text(_documented()[0])
+    assert len(load_policy(str(tmp_path / "docs" / "policy.yaml")).lanes) == 5
+
+
+def test_the_documented_conditions_hold_of_what_they_are_for() -> None:
+    """The conditions in the documentation compile, and hold of a predicate that is made for them."""
+    texts = parse_document(_documented()[1].encode(), file="docs/policy.md").value["where"]
+    predicate = {
+        "scanner": {"result": [{"severity": [{"method": "cvss_score", "score": "5.2"}]}]},
+        "buildDefinition": {"externalParameters": {"request": {"args": {"build-arg:MODE": "release"}}}},
+        "approved": True,
+    }
+    for text in [*texts, "!has(predicate.debug) || predicate.debug != true"]:
+        assert compile_condition(text).holds(predicate=predicate, statement={}, image={})
+    assert not compile_condition("predicate.debug != true").holds(predicate=predicate, statement={}, image={})
+
+
+def test_every_key_of_the_language_is_documented() -> None:
+    """docs/policy.md has every key that a policy may have, and every function that a condition may use."""
+    text = (ROOT / "docs" / "policy.md").read_text()
+    keys = {key for part in (schema(), *schema()["$defs"].values()) for key in part["properties"]}
+    assert {name for name in keys | FUNCTIONS | METHODS | MACROS if not re.search(rf"[`{{ ]{name}[`:]", text)} == set()
 
 
 # ---- attest policy check
