@@ -44,13 +44,16 @@ def send_again(exchange: Callable[[], Answer], settings: RegistrySettings) -> An
         AttestError: what the last try raised.
     """
     started = time.monotonic()
-    for tried, pause in enumerate(pauses(settings.backoff), start=1):
-        wait = pause
+    waits = pauses(settings.backoff)
+    tried = 0
+    while True:
+        tried += 1
+        wait = next(waits)
         try:
             answer = exchange()
             if answer.status not in _PASSING or tried == _TRIES:
                 return answer
-            wait = max(pause, _asked(answer))
+            wait = max(wait, _asked(answer))
             if not settings.deadline.allows(wait):
                 return answer
         except ConnectionRefused:
@@ -60,7 +63,6 @@ def send_again(exchange: Callable[[], Answer], settings: RegistrySettings) -> An
             if tried == _TRIES_BROKEN or not settings.deadline.allows(wait):
                 raise
         time.sleep(wait)
-    raise AssertionError("pauses never end")  # pragma: no cover
 
 
 def read_again(read: Callable[[], T], settings: RegistrySettings) -> T:

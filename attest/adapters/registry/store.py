@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,8 +23,6 @@ from attest.core.reference import (
 )
 from attest.errors import InternalError, NotFound
 from attest.ports import Attached, Published, StoredImage
-
-_PUBLISHING = "attest.adapters.registry.publishing"
 
 
 class RegistryStore:
@@ -115,4 +112,4 @@ def _not_ours(reference: LayoutImage | LayoutTag) -> InternalError:
 
 def _load_publishing() -> None:
     with suppress(Exception):  # whoever needs it will import it again, and see why it failed
-        importlib.import_module(_PUBLISHING)
+        import attest.adapters.registry.publishing  # noqa: F401  (to have it loaded)
