@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from attest.core.candidates import Fault, Item
-from attest.core.policy import Bind, Lane, Policy
+from attest.core.policy import Bind, Lane, Policy, SourceRule
 from attest.core.reference import Digest
 from attest.core.verdict import Reason, State
 
@@ -48,21 +48,24 @@ def bind(item: Item, lane: Lane, policy: Policy, commit: str | None) -> Bound | 
     if lane.unbound:
         return Bound(item=item, combination=())
     run = item.context.run_id
-    values = {
-        Bind.REPOSITORY: repository,
-        Bind.COMMIT: found_commit,
-        Bind.REF: ref,
-        Bind.RUN: None if run is None or repository is None else f"{repository} run {run}",
-    }
-    needed = {Bind.REPOSITORY, *policy.source.bind}
-    if commit is not None:
-        needed.add(Bind.COMMIT)
-    if policy.source.refs is not None:
-        needed.add(Bind.REF)
-    for name in Bind:
-        if name in needed and values[name] is None:
+    values = (repository, found_commit, ref, None if run is None or repository is None else f"{repository} run {run}")
+    for name, value in zip(_BINDS, values, strict=True):
+        if value is None and _compares(policy.source, name, commit):
             return _mismatched(Reason.SOURCE_UNNAMED, f"it names no {name}, and the policy compares it")
-    return Bound(item=item, combination=tuple(values[name] or "" for name in policy.source.bind))
+    return Bound(item=item, combination=tuple(values[_BINDS.index(name)] or "" for name in policy.source.bind))
+
+
+_BINDS = (Bind.REPOSITORY, Bind.COMMIT, Bind.REF, Bind.RUN)
+
+
+def _compares(source: SourceRule, name: Bind, commit: str | None) -> bool:
+    """Whether the policy, or a release that names its commit, compares this value."""
+    return (
+        name in source.bind
+        or name is Bind.REPOSITORY
+        or (name is Bind.COMMIT and commit is not None)
+        or (name is Bind.REF and source.refs is not None)
+    )
 
 
 def best_combination(targets: Iterable[tuple[Lane, Sequence[Bound]]]) -> Combination:

@@ -36,13 +36,10 @@ class Item:
     """The policy's signers that hold its key."""
     revoked: bool
     key_revoked: bool
+    time: datetime | None
+    """The Time of the evidence (docs/policy.md)."""
     ahead: bool
     """Its time is further in the future than a clock may be wrong."""
-
-    @property
-    def time(self) -> datetime | None:
-        """The Time of the evidence (docs/policy.md)."""
-        return self.verified.time
 
     @property
     def context(self) -> Context:
@@ -80,6 +77,7 @@ def collect(
     for (payload, fingerprint), (verified, bundles, places) in groups.items():
         # A bundle can be wrapped anew around the same signature; so its payload's digest revokes it as well.
         revoked = bool(policy.revoked) and bool(policy.revoked & {*bundles, digest_of(payload)})
+        time = verified.time
         items.append(
             Item(
                 verified=verified,
@@ -88,7 +86,8 @@ def collect(
                 names=policy.holders.get(fingerprint, frozenset()),
                 revoked=revoked,
                 key_revoked=fingerprint in policy.revoked,
-                ahead=verified.time is not None and verified.time > now + _SKEW,
+                time=time,
+                ahead=time is not None and time > now + _SKEW,
             )
         )
     return tuple(items)

@@ -7,8 +7,8 @@ Sources: sigstore bundle v0.3 (protobuf-specs, `sigstore_bundle.proto`), DSSE v1
 from __future__ import annotations
 
 import base64
+import binascii
 import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,18 +119,25 @@ def _envelope(envelope: dict[str, Any], hint: str | None) -> Envelope:
     )
 
 
-_ALPHABET = re.compile(r"(?:[A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}")
+_URL_SAFE = str.maketrans("-_", "+/")
 
 
 def _base64(text: Json, name: str) -> bytes:
-    """Either alphabet (DSSE `envelope.md`), one at a time, canonically padded, with no stray bits (RFC 4648 3.5)."""
-    if not isinstance(text, str) or _ALPHABET.fullmatch(text) is None:
+    """Either alphabet (DSSE `envelope.md`), one at a time, and only what encodes to the same text again: padded, with
+
+    no stray bits and no white space (RFC 4648 3.3 and 3.5).
+    """
+    if not isinstance(text, str):
         raise EnvelopeInvalid("bundle-invalid", f"{name} is not base64")
-    standard = text.replace("-", "+").replace("_", "/")
+    standard = text
+    if "-" in text or "_" in text:
+        standard = text.translate(_URL_SAFE)
+        if "+" in text or "/" in text:
+            raise EnvelopeInvalid("bundle-invalid", f"{name} is not base64 of one alphabet")
     try:
-        data = base64.b64decode(standard, validate=True)
+        data = binascii.a2b_base64(standard)
     except ValueError as error:
         raise EnvelopeInvalid("bundle-invalid", f"{name} is not base64") from error
-    if base64.b64encode(data).decode("ascii") != standard:
+    if binascii.b2a_base64(data, newline=False).decode("ascii") != standard:
         raise EnvelopeInvalid("bundle-invalid", f"{name} is not canonical base64")
     return data

@@ -92,8 +92,14 @@ def evaluate(
         if not (historical and statement.time is not None and statement.time > now)
     ]
     items = collect(policy, known, now)
+    labelled: dict[str | None, list[Item]] = {}
+    for item in items:
+        labelled.setdefault(item.context.lane, []).append(item)
     cases = [
-        [_case(policy, release, image, lane, items, now, historical) for lane in policy.lanes_of(image.name)]
+        [
+            _case(policy, release, image, lane, labelled.get(lane.label, ()), now, historical)
+            for lane in policy.lanes_of(image.name)
+        ]
         for image in release.images
     ]
     combination = best_combination(
@@ -234,8 +240,8 @@ def _case(
     now: datetime,
     historical: bool,
 ) -> _Case:
-    digests = image.digests
-    candidates = [item for item in items if is_candidate(item, lane, digests, release.subjects)]
+    digests, subjects = image.digests, release.subjects
+    candidates = [item for item in items if is_candidate(item, lane, digests, subjects)]
     if historical:  # nobody knows when evidence without a time came: the bad is kept, the good is not
         candidates = [item for item in candidates if item.time is not None or judge(item, lane, image) is not None]
     counting, blocked = weigh(candidates, lane, image)
