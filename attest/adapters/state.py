@@ -37,7 +37,7 @@ class StateFile:
             UsageError: it cannot be written.
         """
         with _locked(self.path):
-            known = _read(self.path) if Path(self.path).exists() else {}
+            known = _read(self.path) if _is_there(self.path) else {}
             before = known.get(name)
             if before is None or seen.serial > before.serial:
                 known[name] = seen
@@ -45,6 +45,17 @@ class StateFile:
                 document = {"schema": _SCHEMA, "policies": policies}
                 write_file(self.path, json.dumps(document, indent=2, sort_keys=True).encode("utf-8") + b"\n")
             return before
+
+
+def _is_there(path: str) -> bool:
+    """Whether there is a file: what cannot be looked at is an error, and never an empty memory."""
+    try:
+        Path(path).stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise DocumentInvalid(f"cannot be read: {error.strerror}", file=path) from error
+    return True
 
 
 def _read(path: str) -> dict[str, Remembered]:
