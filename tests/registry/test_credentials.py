@@ -178,3 +178,13 @@ def test_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert docker_config_folder({"DOCKER_CONFIG": "/somewhere"}) == Path("/somewhere")
     assert docker_config_folder({}) == tmp_path / ".docker"
     assert docker_config_folder({"DOCKER_CONFIG": ""}) == tmp_path / ".docker"
+
+
+def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without a home has no configuration, and the working directory is not taken for one."""
+
+    def unknown(_: Path) -> Path:
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "expanduser", unknown)
+    assert docker_config_folder({}) is None

@@ -42,7 +42,12 @@ class RegistrySettings:
     """The first pause before another try; each one after it is twice as long."""
 
 
-def docker_config_folder(environment: Mapping[str, str]) -> Path:
-    """The folder of docker's configuration: `DOCKER_CONFIG`, else `.docker` in the home folder."""
+def docker_config_folder(environment: Mapping[str, str]) -> Path | None:
+    """The folder of docker's configuration: `DOCKER_CONFIG`, else `.docker` in the home folder, if there is one."""
     named = environment.get("DOCKER_CONFIG")
-    return Path(named) if named else Path("~/.docker").expanduser()
+    if named:
+        return Path(named)
+    try:
+        return Path("~/.docker").expanduser()
+    except RuntimeError:  # nobody knows this user
+        return None
