@@ -131,7 +131,7 @@ def test_check_explains_a_policy(policy: Path, capsys: pytest.CaptureFixture[str
     assert "serial   7" in out
     assert "expires  2027-06-30T00:00:00.000000Z" in out
     assert "lane approval" in out
-    assert "  Signed by 2 of alice and bob, together reviewers." in out
+    assert "  Signed by 2 of alice and bob (reviewers)." in out
 
 
 def test_check_says_when_a_policy_has_expired(policy: Path, capsys: pytest.CaptureFixture[str]) -> None:

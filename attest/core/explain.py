@@ -101,7 +101,7 @@ def _images(policy: Policy) -> Iterator[str]:
     if policy.platforms is None:
         yield "It refuses image indexes, since it has no `platforms`."
         return
-    yield f"An image has exactly the platforms {_and(str(platform) for platform in policy.platforms.only)}."
+    yield f"An image is for exactly {_and(str(platform) for platform in policy.platforms.only)}."
     match policy.platforms.evidence:
         case EvidenceAt.INDEX:
             yield "Of an image index, every lane is asked of the index."
@@ -129,7 +129,7 @@ def _lane(lane: Lane) -> Iterator[str]:
     else:
         yield f"A statement of the type {lane.predicate_type}."
     if lane.threshold > 1 or lane.parties != {lane.signer}:
-        yield f"Signed by {lane.threshold} of {_and(sorted(lane.parties))}, together {lane.signer}."
+        yield f"Signed by {lane.threshold} of {_and(sorted(lane.parties))} ({lane.signer})."
     else:
         yield f"Signed by {lane.signer}."
     if lane.unlabelled:

@@ -52,16 +52,22 @@ def text_of(
     def read(value: Json) -> Any:
         if isinstance(value, str):
             return parse(value)
-        try:
-            parse(f"{value}")
-        except ValueError:
-            raise ValueError(f"it must be text, not {_kind(value)}; {describe}") from None
+        if isinstance(value, list | dict) or not _reads(parse, f"{value}"):
+            raise ValueError(f"it must be text, not {_kind(value)}: {describe}")
         raise ValueError(f"it must be text, not {_kind(value)}; put it in quotes")
 
     schema: dict[str, Json] = {"type": "string", "pattern": pattern, "description": describe}
     if longest is not None:
         schema["maxLength"] = longest
     return PlainValidator(read), WithJsonSchema(schema)
+
+
+def _reads(parse: Callable[[str], Any], text: str) -> bool:
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
 
 
 def read_model(model: type[M], document: Document) -> M:

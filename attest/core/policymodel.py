@@ -158,7 +158,8 @@ _TIME_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(
 Version = Annotated[int, PlainValidator(_version), WithJsonSchema({"type": "integer", "const": 1})]
 Name = Annotated[str, *text_of(_name, pattern=_LANE_PATTERN, describe="a name: lower-case letters, digits, . _ -")]
 File = Annotated[
-    str, *text_of(_file, pattern="^.+$", longest=PATH, describe="a file; a relative path starts at the policy's folder")
+    str,
+    *text_of(_file, pattern="^.+$", longest=PATH, describe="a file, from the policy's folder on unless it is absolute"),
 ]
 Expression = Annotated[
     str,
@@ -166,7 +167,7 @@ Expression = Annotated[
         _expression,
         pattern=r"\S",
         longest=EXPRESSION,
-        describe="a condition in CEL over predicate, statement and image",
+        describe="a condition in CEL, in quotes where it has a colon",
     ),
 ]
 Uri = Annotated[str, *text_of(_uri, pattern=r"^[A-Za-z0-9]+:\S+$", describe="a predicate type, in full")]

@@ -108,7 +108,7 @@ CASES: Final[tuple[tuple[str, str, str], ...]] = (
     ("a key twice", "serial: 7", "serial: 7\nserial: 8"),
     ("a lane twice", "  approval:", "  build: {}\n  approval:"),
     ("a key that is a number", "  alice: {key", "  1: {key"),
-    ("a key that is a list", "name: staging", "[name]: staging"),
+    ("a list as the key of a mapping", "name: staging", "[name]: staging"),
     ("a key without a value", "name: staging", "name:"),
     ("null", "name: staging", "name: ~"),
     ("a character that nobody sees", "staging", "stag\u202eing"),
@@ -228,6 +228,8 @@ CASES: Final[tuple[tuple[str, str, str], ...]] = (
     # conditions
     ("an empty condition", '"predicate.a == 1"', '" "'),
     ("a condition that is a boolean", '["predicate.a == 1"]', "[true]"),
+    ("a condition that YAML takes for a mapping", '["predicate.a == 1"]', "[predicate.a == 'b: c']"),
+    ("a key that is a list", "keys: [keys/inspector.pub, keys/inspector-2025.pub]", "key: [keys/inspector.pub]"),
     ("a condition that is no CEL", "predicate.a == 1", "predicate.a = 1"),
     ("a condition that ends early", "predicate.a == 1", "predicate.a =="),
     ("an unknown variable", "predicate.a == 1", "predicate.a == production"),

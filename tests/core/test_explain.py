@@ -27,7 +27,7 @@ def test_a_whole_policy_is_explained() -> None:
     assert said(policy, "images") == [
         "It speaks for everything below registry.example.org/plex.",
         "It refuses every other image.",
-        "An image has exactly the platforms linux/amd64.",
+        "An image is for exactly linux/amd64.",
         "Of an image index, every lane is asked of the index.",
     ]
     assert said(policy, "source") == [
@@ -51,7 +51,7 @@ def test_a_whole_policy_is_explained() -> None:
     assert said(policy, "lane approval") == [
         "Needed for every image.",
         "A test-result that says PASSED.",
-        "Signed by 2 of alice and bob, together reviewers.",
+        "Signed by 2 of alice and bob (reviewers).",
         "It is about exactly the images of the release, all of them together.",
         "It may be of any age.",
     ]
