@@ -65,7 +65,7 @@ def test_sign_shows_nothing_raw(text: str, scene: Scene) -> None:
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 @pytest.mark.parametrize("signer", ["a trusted key", "a stranger"])
 def test_evidence_shows_nothing_raw(text: str, signer: str, scene: Scene) -> None:
-    """Whatever a bundle says, in context, names, types and predicate, verify and inspect show escaped, as text and JSON."""
+    """Whatever a bundle says in context, names, types and predicate, verify and inspect show escaped."""
     key = make.party("mallory")
     if signer == "a trusted key":
         (scene.folder / "keys/mallory.pub").write_bytes(make.pem(key.private.public_key()))
