@@ -17,7 +17,7 @@ from attest.errors import EXIT_PASSED
 Examples:
   attest resolve registry.example.org/plex/backend:main
   attest resolve oci:build/backend
-  image=$(attest resolve registry.example.org/plex/backend:main) && attest sign "$image" ...
+  image=$(attest resolve registry.example.org/plex/backend:main) && attest verify "$image" --policy p.yaml
 """,
 )
 @click.argument("reference")
