@@ -202,7 +202,7 @@ def test_refused_credentials_are_not_told(
     faulty.misbehave(faults.serve(b'{"token": "%s"}' % TOKEN.encode(), faults.JSON), "^/token")
     challenge = "Basic realm=x" if wants == "basic" else f'Bearer realm="{faulty.url}/token"'
     faulty.misbehave(faults.status(401, {"WWW-Authenticate": challenge}))
-    with pytest.raises(AccessDenied) as raised:
+    with pytest.raises(AccessDenied, match="refused the credentials") as raised:
         VERBS[verb](RegistryStore(impatient(docker_config=canary(faulty.host))), image)
     told = "".join(traceback.format_exception(raised.value)) + repr(raised.value) + str(raised.value.hint)
     assert not any(secret in told for secret in SECRETS)

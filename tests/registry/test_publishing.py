@@ -43,13 +43,37 @@ def fallback_entries(registry: FaultyRegistry, image: RegistryImage) -> list[str
     return [each["digest"] for each in json.loads(registry.manifests[fallback_tag(image.digest)][1])["manifests"]]
 
 
-def test_with_the_api_no_tag_is_written(faulty: FaultyRegistry) -> None:
-    """A registry that lists referrers itself gets the manifest by its digest and no tag."""
+def test_with_the_api_the_own_tag_is_written_and_no_list(faulty: FaultyRegistry) -> None:
+    """A registry that lists referrers itself gets the manifest by its digest and its own tag, and no list."""
     image = faulty.add_image()
     published = publish(image)
     assert published.bundle == digest_of(BUNDLE)
     assert visible(image) == [BUNDLE]
-    assert {name for name in faulty.manifests if ":" not in name} == {"v1"}
+    assert {name for name in faulty.manifests if ":" not in name} == {"v1", own_tag(image.digest, published.manifest)}
+
+
+def test_what_the_api_forgets_stays_visible(faulty: FaultyRegistry) -> None:
+    """A registry that loses entries of its own list, as olareg does under load, loses nothing that was published."""
+    image = faulty.add_image()
+    publish(image)
+    faulty.misbehave(faults.serve(index_of(), oci.INDEX), "/referrers/")
+    assert visible(image) == [BUNDLE]
+
+
+def test_what_the_api_forgot_is_pushed_again(faulty: FaultyRegistry) -> None:
+    """Whoever publishes next gives a registry that lost entries the manifests again, for tools that know its list only."""
+    image = faulty.add_image()
+    first = publish(image)
+    faulty.forget()
+    faulty.misbehave(faults.serve(index_of(), oci.INDEX), "/referrers/", times=2)
+    publish(image, b"second")
+    puts = [seen.path.rpartition("/")[2] for seen in faulty.seen if seen.method == "PUT" and "manif" in seen.path]
+    assert puts.count(first.manifest) == 0
+    faulty.forget()
+    faulty.misbehave(faults.serve(index_of(), oci.INDEX), "/referrers/", times=3)
+    publish(image, b"third")
+    puts = [seen.path.rpartition("/")[2] for seen in faulty.seen if seen.method == "PUT" and "manif" in seen.path]
+    assert puts.count(first.manifest) == 1
 
 
 def test_without_the_api_tag_and_list_are_written(old_faulty: FaultyRegistry) -> None:

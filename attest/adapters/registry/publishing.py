@@ -2,12 +2,13 @@
 
 1. the bundle and the empty configuration: an upload is begun, 2. and ended, while tags are asked for;
 3. the manifest, by its digest, while it is asked what is listed already;
-4. on a registry without the referrers API: the attestation's own tag, and its entry in the list at the
-   fallback tag, together with every other attestation that has a tag and no entry;
+4. the attestation's own tag and, on a registry without the referrers API, its entry in the list at the fallback
+   tag, together with every other attestation that has a tag and no entry;
 5. it is listed as a verifier lists, until the attestation is there.
 
 The own tag is what counts: nobody else writes it. The list is for tools that know nothing else; others may
-overwrite it at any time, and whoever sees that puts the entries back. Why so: docs/decisions/0004-publication.md.
+overwrite it at any time, registries that keep it themselves have been seen to lose entries of it under load, and
+whoever sees that puts the entries back. Why so: docs/decisions/0004-publication.md.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Publication:
         self._parsed = parsed
         self._digest = digest_of(self._manifest)
         self._own_tag = own_tag(subject.digest, self._digest)
-        self._tagged = False
+        self._listed = False
 
     def publish(self) -> Published:
         """Push, make visible, read back.
@@ -83,8 +84,10 @@ class Publication:
         headers, lists = both(
             lambda: self._pusher.push_manifest(self._digest, self._manifest, media_type=MANIFEST), self._ask_lists
         )
-        taken = headers.get("OCI-Subject") == self._subject.digest and lists.api is not None
-        if not taken:
+        self._check_room(lists, tags)
+        if headers.get("OCI-Subject") == self._subject.digest and lists.api is not None:
+            self._write_own_tag()  # the registry keeps the list, yet not every registry keeps all of it
+        else:
             self._tag(lists, tags)
         self._settle(*self._see())
         return Published(manifest=self._digest, bundle=digest_of(self._bundle))
@@ -98,18 +101,21 @@ class Publication:
     def _ask_tags(self) -> Tags:
         return ask_tags(self._repository, self._subject.digest)
 
+    def _check_room(self, lists: Lists, tags: Tags) -> None:
+        entries = lists.entries()
+        known = {self._digest, *(entry.digest for entry in entries)}
+        if len(known) + len([tag for tag in tags.without(entries) if tag != self._own_tag]) > limits.REFERRERS:
+            raise LimitExceeded(f"{self._subject.digest} has {limits.REFERRERS} attestations already")
+
+    def _write_own_tag(self) -> None:
+        self._pusher.push_manifest(self._own_tag, self._manifest, media_type=MANIFEST)
+
     def _tag(self, lists: Lists, tags: Tags) -> None:
         """Write the own tag, and beside it the list."""
-        entries = lists.entries()
-        if len(entries) + len(tags.without(entries)) >= limits.REFERRERS:
-            raise LimitExceeded(f"{self._subject.digest} has {limits.REFERRERS} attestations already")
-        _, written = both(
-            lambda: self._pusher.push_manifest(self._own_tag, self._manifest, media_type=MANIFEST),
-            lambda: self._try_to_write_list(lists, tags),
-        )
+        _, written = both(self._write_own_tag, lambda: self._try_to_write_list(lists, tags))
         if not written:  # docker-registry cannot find a manifest while a tag of it is written
             self._try_to_write_list(lists, tags)
-        self._tagged = True
+        self._listed = True
 
     def _see(self) -> tuple[Lists, Tags]:
         """List until the attestation is there."""
@@ -117,7 +123,7 @@ class Publication:
             lists, tags = both(self._ask_lists, self._ask_tags)
             if self._own_tag in tags.own or any(entry.digest == self._digest for entry in lists.entries()):
                 return lists, tags
-            if not self._tagged:  # the registry said that it lists, and does not
+            if not self._listed:  # the registry said that it lists, and does not
                 self._tag(lists, tags)
             elif looked < _LOOKS and self._settings.deadline.allows(pause):
                 time.sleep(pause)
@@ -132,12 +138,22 @@ class Publication:
     def _settle(self, lists: Lists, tags: Tags) -> None:
         """Put entries back that others took out of the list; the attestation is visible in any case."""
         with suppress(Undecided):
-            for pause in islice(pauses(self._settings.backoff), _MERGES):
+            for looked, pause in enumerate(islice(pauses(self._settings.backoff), _MERGES)):
                 if not tags.without(lists.entries()) or not self._settings.deadline.allows(pause):
                     return
                 time.sleep(pause)
                 lists, tags = both(self._ask_lists, self._ask_tags)
-                self._write_list(lists, tags)
+                if lists.api is not None and looked == 0:
+                    self._push_again(lists, tags)
+                else:
+                    self._write_list(lists, tags)
+
+    def _push_again(self, lists: Lists, tags: Tags) -> None:
+        """A registry that lost entries of its own list takes them up once more with their manifests."""
+        for tag in tags.without(lists.entries()):
+            found = self._repository.tagged(tag)
+            if found is not None and isinstance(found.document, Manifest):
+                self._pusher.push_manifest(found.digest, found.content, media_type=found.document.media_type)
 
     def _try_to_write_list(self, lists: Lists, tags: Tags) -> bool:
         """Whether it was written. If not, `_settle` tries again, and the own tag does not depend on it."""
