@@ -136,7 +136,11 @@ def _mismatched(reason: Reason, message: str) -> Fault:
 
 def _named(item: Item, lane: Lane) -> tuple[str | None, str | None, str | None] | Fault:
     """The one repository, commit and ref that every place names, where any does."""
-    places = [item.context, *(() if lane.source_from_statement else item.verified.sources)]
+    sources = () if lane.source_from_statement else item.verified.sources
+    context = item.context
+    if not sources:
+        return context.repository, context.commit, context.ref
+    places = (context, *sources)
     values = []
     for name in ("repository", "commit", "ref"):
         distinct = {value for place in places if (value := getattr(place, name)) is not None}
