@@ -377,18 +377,21 @@ def flipped(handler: Handler) -> None:
 
 def wrong_type(handler: Handler) -> None:
     """What was asked for, as something else."""
-    _altered(handler, lambda content: content, media_type="text/html")
+    _altered(handler, lambda content: content, headers={"Content-Type": "text/html"})
 
 
-def _altered(handler: Handler, change: Callable[[bytes], bytes], *, media_type: str | None = None) -> None:
+def claimed_encoding(handler: Handler) -> None:
+    """What was asked for, under the claim that it is packed."""
+    _altered(handler, lambda content: content, headers={"Content-Encoding": "gzip"})
+
+
+def _altered(handler: Handler, change: Callable[[bytes], bytes], *, headers: dict[str, str] | None = None) -> None:
     """The healthy answer, changed."""
+    more = headers or {}
     reply = handler.reply
 
     def changed(status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-        sent = dict(headers or {})
-        if media_type is not None:
-            sent["Content-Type"] = media_type
-        reply(status, change(body) if body else b"x", sent)
+        reply(status, change(body) if body else b"x", {**(headers or {}), **more})
 
     handler.reply = changed  # type: ignore[method-assign]
     try:

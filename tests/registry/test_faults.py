@@ -102,8 +102,8 @@ EVERYWHERE: dict[str, tuple[Fault, type[Undecided]]] = {
 BODIES: dict[str, tuple[Fault, type[Undecided]]] = {
     "slow drip of the body": (faults.drip_body, Unreachable),
     "short body": (faults.short_body, Unreachable),
-    "endless body": (faults.endless_body, Undecided),
-    "huge declared length": (faults.declared_huge, Undecided),
+    "endless body": (faults.endless_body, LimitExceeded),
+    "huge declared length": (faults.declared_huge, LimitExceeded),
     "gzip bomb": (faults.gzip_bomb, StoreMisbehaved),
     "empty object": (faults.serve(b"{}"), StoreMisbehaved),
     "no JSON": (faults.serve(b"<html>"), StoreMisbehaved),
@@ -153,6 +153,7 @@ SINGLE: dict[str, Fault] = {
     "longer": faults.longer,
     "flipped": faults.flipped,
     "wrong type": faults.wrong_type,
+    "claimed encoding": faults.claimed_encoding,
     "an empty index": faults.serve(index_of(), oci.INDEX),
     "an ambiguous manifest": faults.serve(
         manifest_of(b"{}", manifests=[entry(b"{}")], annotations={"x": "y"}), oci.MANIFEST

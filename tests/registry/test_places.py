@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +16,9 @@ from attest.adapters.registry.pages import next_link
 from attest.adapters.registry.url import Origin, parse_url, registry_origin
 from attest.core.reference import RegistryImage, Repository, digest_of
 from attest.errors import StoreMisbehaved, UsageError
+from tests.registry import faults
 from tests.registry.conftest import impatient
+from tests.registry.faults import FaultyRegistry
 
 
 @pytest.mark.parametrize(
@@ -130,8 +134,6 @@ def test_addresses_of_registries(address: str) -> None:
 
 def test_a_name_for_loopback_is_not_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry whose name merely resolves to loopback is refused by the address that it led to."""
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         known = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
@@ -145,6 +147,24 @@ def test_a_name_for_loopback_is_not_loopback(monkeypatch: pytest.MonkeyPatch) ->
         connection, _ = listener.accept()
         with connection:
             assert connection.recv(100) == b""  # closed before a byte was sent
+
+
+def test_plain_http_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A redirect to plain http elsewhere ends before a name is looked up, let alone connected to."""
+    with FaultyRegistry().running() as registry:
+        image = registry.add_image()
+        registry.misbehave(faults.redirect("http://registry.example.org/x"), "/manifests/")
+        asked = []
+        look_up = socket.getaddrinfo
+
+        def watch(host: str, *more: Any, **named: Any) -> Any:
+            asked.append(host)
+            return look_up(host, *more, **named)
+
+        monkeypatch.setattr(socket, "getaddrinfo", watch)
+        with pytest.raises(StoreMisbehaved, match="plain http"):
+            RegistryStore(impatient()).describe(image)
+        assert asked == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_what_the_api_forgets_stays_visible(faulty: FaultyRegistry) -> None:
 
 
 def test_what_the_api_forgot_is_pushed_again(faulty: FaultyRegistry) -> None:
-    """Whoever publishes next gives a registry that lost entries the manifests again, for tools that know its list only."""
+    """Whoever publishes next gives a registry that lost entries their manifests again, for the sake of other tools."""
     image = faulty.add_image()
     first = publish(image)
     faulty.forget()

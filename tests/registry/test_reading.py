@@ -191,8 +191,11 @@ def test_fallback_tag_with_another_manifest(old_faulty: FaultyRegistry) -> None:
 
 def test_fallback_list_of_the_images_own_platforms(old_faulty: FaultyRegistry) -> None:
     """Where the fallback tag of an index lists the index's own children, it lists no referrers."""
-    image, children = add_index(old_faulty)
-    old_faulty.list_at_fallback(image, children[0])
+    child = carrier(BUNDLE)  # were it taken for a referrer, its bundle would be found
+    old_faulty.add_blob(BUNDLE)
+    old_faulty.add_manifest(child)
+    image = old_faulty.named(old_faulty.add_manifest(index_of(entry(child)), media_type=oci.INDEX))
+    old_faulty.list_at_fallback(image, child)
     assert attached(image) == []
 
 
