@@ -78,6 +78,8 @@ class Scene:
     """What every command that speaks to a store gets."""
     environment: dict[str, str] = field(default_factory=dict)
     run: int = 1
+    others: tuple[str, ...] = ()
+    """The further images of a release."""
 
     def make_keys(self, *names: str, algorithm: Algorithm = "ecdsa-p256") -> None:
         """Key pairs in `keys/`, without passphrases."""
