@@ -10,9 +10,7 @@ from typing import Protocol
 from attest.core.document import Document
 from attest.core.oci import Descriptor
 from attest.core.reference import Digest, ImageReference, TagReferences
-from attest.core.release import ChildKind as ChildKind
-from attest.core.release import StoredChild as StoredChild
-from attest.core.release import StoredImage as StoredImage
+from attest.core.release import StoredImage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 from attest.adapters.layout.directory import LayoutDirectory
 from attest.core import limits, oci, referrers
 from attest.core.reference import Digest, ImageReference, LayoutImage, LayoutTag, TagReferences, digest_of
+from attest.core.release import ChildKind, StoredChild, StoredImage
 from attest.core.strictjson import loads
 from attest.errors import (
     InternalError,
@@ -31,7 +32,7 @@ from attest.errors import (
     ReferenceInvalid,
     StoreMisbehaved,
 )
-from attest.ports import Attached, ChildKind, Published, StoredChild, StoredImage
+from attest.ports import Attached, Published
 
 _REF_NAME: Final = "org.opencontainers.image.ref.name"
 _ABOUT_ANOTHER: Final = re.compile(r"sha256-[0-9a-f]{64}(?:\..*)?", re.DOTALL)

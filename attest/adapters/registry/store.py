@@ -21,8 +21,9 @@ from attest.core.reference import (
     Repository,
     TagReferences,
 )
+from attest.core.release import StoredImage
 from attest.errors import InternalError, NotFound
-from attest.ports import Attached, Published, StoredImage
+from attest.ports import Attached, Published
 
 
 class RegistryStore:
