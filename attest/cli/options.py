@@ -41,9 +41,9 @@ def registry_options(function: F) -> F:
         click.option(
             "--token-host",
             "token_hosts",
-            metavar="HOST",
+            metavar="HOST[:PORT]",
             multiple=True,
-            help="A host besides the registry's own that may exchange credentials for a token.",
+            help="A place besides the registry itself that may exchange its credentials for a token.",
         ),
         click.option(
             "--ca-file",
