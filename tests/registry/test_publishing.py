@@ -85,6 +85,7 @@ def test_without_the_api_tag_and_list_are_written(old_faulty: FaultyRegistry) ->
     assert listed["digest"] == published.manifest
     assert listed["artifactType"] == oci.BUNDLE
     assert listed["annotations"]["dev.sigstore.bundle.predicateType"] == PREDICATE_TYPE
+    assert len([seen for seen in old_faulty.seen if "/tags/" in seen.path]) == 2  # before, and to read back
     assert visible(image) == [BUNDLE]
 
 
@@ -192,9 +193,19 @@ def test_registry_that_claims_to_list(old_faulty: FaultyRegistry) -> None:
         handler.reply(201, b"", {"OCI-Subject": image.digest})
 
     old_faulty.misbehave(claim, "/manifests/sha256:", method="PUT")
-    publish(image)
+    published = publish(image)
+    assert len([seen for seen in old_faulty.seen if "/tags/" in seen.path]) == 2  # before, and to read back
     assert visible(image) == [BUNDLE]
-    assert any(name.startswith(fallback_tag(image.digest) + ".attest-") for name in old_faulty.manifests)
+    assert fallback_entries(old_faulty, image) == [published.manifest]
+
+
+def test_api_that_takes_nothing_up(old_faulty: FaultyRegistry) -> None:
+    """An API that answers, from a registry that does not say `OCI-Subject`, leaves the list to the client."""
+    image = old_faulty.add_image()
+    old_faulty.misbehave(faults.serve(index_of(), oci.INDEX), "/referrers/")
+    published = publish(image)
+    assert len([seen for seen in old_faulty.seen if "/tags/" in seen.path]) == 2  # before, and to read back
+    assert fallback_entries(old_faulty, image) == [published.manifest]
 
 
 def test_api_that_lists_nothing(faulty: FaultyRegistry) -> None:
@@ -330,6 +341,7 @@ def test_environment_is_not_read(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent")
+    monkeypatch.setattr("requests.sessions.get_netrc_auth", lambda *_: pytest.fail("looked into .netrc"))
     image = old_faulty.add_image()
     publish(image)
     assert visible(image) == [BUNDLE]

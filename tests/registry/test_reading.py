@@ -194,7 +194,8 @@ def test_fallback_list_of_the_images_own_platforms(old_faulty: FaultyRegistry) -
     child = carrier(BUNDLE)  # were it taken for a referrer, its bundle would be found
     old_faulty.add_blob(BUNDLE)
     old_faulty.add_manifest(child)
-    image = old_faulty.named(old_faulty.add_manifest(index_of(entry(child)), media_type=oci.INDEX))
+    index = index_of(entry(child, platform={"os": "linux", "architecture": "amd64"}))
+    image = old_faulty.named(old_faulty.add_manifest(index, media_type=oci.INDEX))
     old_faulty.list_at_fallback(image, child)
     assert attached(image) == []
 
@@ -298,6 +299,16 @@ def test_limit_of_referrers(old_faulty: FaultyRegistry, places: str) -> None:
     old_faulty.misbehave(faults.status(500), "/manifests/sha256:(?!316)")
     with pytest.raises(LimitExceeded, match=str(limits.REFERRERS)):
         attached(image)
+
+
+def test_limit_of_layers(old_faulty: FaultyRegistry) -> None:
+    """One manifest cannot hold more attestations than may be attached; none of them is asked for."""
+    image = old_faulty.add_image()
+    layer = entry(BUNDLE, media_type=oci.DSSE_ENVELOPE)
+    old_faulty.add_manifest(manifest_of(b"{}", layers=[layer] * (limits.REFERRERS + 1)), tag=legacy_tag(image.digest))
+    with pytest.raises(LimitExceeded, match=str(limits.REFERRERS)):
+        attached(image)
+    assert not any("/blobs/" in seen.path for seen in old_faulty.seen)
 
 
 def test_bundle_that_is_too_large(old_faulty: FaultyRegistry) -> None:
