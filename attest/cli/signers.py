@@ -6,11 +6,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from attest.adapters.keys import KeySigner, load_signer, read_passphrase
 from attest.cli.terminal import escape
+
+if TYPE_CHECKING:
+    from attest.adapters.keys import KeySigner
 
 
 def open_signer(path: str, password_file: str | None) -> KeySigner:
@@ -19,6 +22,7 @@ def open_signer(path: str, password_file: str | None) -> KeySigner:
     Raises:
         KeyUnusable, UsageError: it cannot be read, or there is no passphrase to be had.
     """
+    from attest.adapters.keys import load_signer, read_passphrase
 
     def passphrase() -> bytes:
         return read_passphrase(
