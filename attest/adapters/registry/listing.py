@@ -165,8 +165,10 @@ def _tags(answer: Answer, what: str) -> list[str]:
         document: Json = loads(answer.body)
     except JsonInvalid as error:
         raise StoreMisbehaved(f"{what}: {error}") from error
-    tags = document.get("tags", []) if isinstance(document, dict) else None
-    if tags is None and isinstance(document, dict):
+    if not isinstance(document, dict) or "tags" not in document:
+        raise StoreMisbehaved(f"{what}: no list of tags")
+    tags = document["tags"]
+    if tags is None:  # docker-registry, for none
         return []
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise StoreMisbehaved(f"{what}: no list of tags")
