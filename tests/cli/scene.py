@@ -66,6 +66,14 @@ def policy_text(
     return "\n".join(lines) + "\n"
 
 
+def open_layout(path: Path) -> Layout:
+    """A layout that is there already, to write into."""
+    layout = Layout.__new__(Layout)
+    layout.path = path
+    layout._blobs = path / "blobs" / "sha256"
+    return layout
+
+
 @dataclass(slots=True, kw_only=True)
 class Scene:
     """One folder. `image` is the reference that commands use unless they are given another."""
@@ -102,6 +110,12 @@ class Scene:
         path = self.folder / name
         path.write_text(text)
         return path
+
+    def attach_bytes(self, content: bytes) -> None:
+        """Attach anything to the scene's image in its layout, as somebody may who never heard of bundles."""
+        layout = open_layout(self.folder / "image")
+        (image,) = [one for one in layout.read_index()["manifests"] if one["digest"] == self.digest]
+        layout.add(layout.referrer({name: image[name] for name in ("mediaType", "digest", "size")}, content))
 
     def copy_layout(self, name: str, source: str = "image") -> str:
         """The scene's image in a copy of its layout."""

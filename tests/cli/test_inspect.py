@@ -124,12 +124,7 @@ def test_an_index_is_shown_with_its_platforms(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_shown_as_a_problem(scene: Scene) -> None:
     """Junk beside the image is listed with what is wrong with it; the rest is shown all the same."""
     scene.sign("unit")
-    layout = Layout.__new__(Layout)
-    layout.path = scene.folder / "image"
-    layout._blobs = layout.path / "blobs/sha256"
-    (image,) = [one for one in layout.read_index()["manifests"] if one["digest"] == scene.digest]
-    subject = {name: image[name] for name in ("mediaType", "digest", "size")}
-    layout.add(layout.referrer(subject, b"no bundle at all"))
+    scene.attach_bytes(b"no bundle at all")
     ended = scene.attest("inspect", scene.image)
     assert ended.code == 0
     assert "problem" in ended.out
