@@ -228,6 +228,17 @@ def test_what_a_policy_may_not_use_is_refused_when_it_is_loaded(text: str, offse
 
 
 @pytest.mark.parametrize(
+    ("text", "name"), [("predicate.text.matches('a')", "no regular expressions"), ("now() > 1", "unknown function now")]
+)
+def test_what_the_scan_would_miss_is_seen_in_the_list_of_the_library(
+    text: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were the scan of names to read an expression otherwise than CEL does, CEL's own list of functions counts too."""
+    monkeypatch.setattr("attest.adapters.conditions._Scan.check", lambda _: None)
+    assert name in refused(text).problem
+
+
+@pytest.mark.parametrize(
     "text",
     [
         *(f"{name}(1) == 1" for name in sorted(FUNCTIONS - {"has", "timestamp", "duration", "size"})),

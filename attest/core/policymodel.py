@@ -129,7 +129,7 @@ def _digest(text: str) -> Digest:
 
 def _image_name(text: str) -> str:
     try:
-        valid = "/" not in text and parse_repository(f"registry.example.org/{text}").name == text
+        valid = parse_repository(f"registry.example.org/{text}").name == text
     except ReferenceInvalid:
         valid = False
     if not valid:

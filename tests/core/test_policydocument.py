@@ -303,7 +303,8 @@ BEYOND_A_SCHEMA = {
     "a version with a point",  # JSON Schema takes 1.0 for 1
     "no such time",
     "an image with a tag",
-    "a ref that cannot be",
+    "a ref with a space",
+    "a ref with two dots",
     "a repository with .git",
     "a threshold above its members",
     "a member that is not there",
