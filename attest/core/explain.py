@@ -149,7 +149,7 @@ def _lane(lane: Lane) -> Iterator[str]:
 
 def _signer(policy: Policy, signer: Signer) -> Iterator[str]:
     lanes = [lane.name for lane in policy.lanes if signer.name in lane.parties]
-    yield f"May sign {_and(lanes)}."
+    yield f"May sign {_and(lanes)}." if lanes else "May sign nothing: no lane needs it."
     for key in signer.keys:
         retired = " (revoked: what it signed as good does not count)" if key.fingerprint in policy.revoked else ""
         yield f"Has the {key.algorithm} key {key.fingerprint}{retired}."

@@ -38,13 +38,6 @@ def read_policy(document: Document) -> PolicyDocument:
         _check_signer(document, policy, name, signer)
     for name, lane in policy.lanes.items():
         _check_lane(document, policy, name, lane)
-    used = {lane.signer for lane in policy.lanes.values()}
-    used |= {member for name in used for member in policy.signers[name].of or ()}
-    for name in policy.signers:
-        if name not in used:
-            problem = f"no lane needs the signer {name}"
-            hint = "name it in a lane or in the `of` of a signer that a lane needs, or remove it"
-            raise document.invalid_key(("signers", name), problem, hint=hint)
     return policy
 
 
@@ -216,9 +209,6 @@ def _check_shared(
             other, path = next(iter(others.items()))
             problem = f"{other} holds this key too, so one party could sign for both"
             raise document.invalid(path, problem, hint="give each a key of its own, or `shared: true` to both")
-        if signer.shared and not others:
-            problem = f"no other signer holds a key of {name}; leave `shared` out"
-            raise document.invalid_key(("signers", name, "shared"), problem)
 
 
 def _check_reachable(document: Document, name: str, signer: SignerDocument, keys: Keys) -> None:

@@ -196,7 +196,6 @@ CASES: Final[tuple[tuple[str, str, str], ...]] = (
     ("a threshold of thresholds", _BUILDER, "builder: {threshold: 1, of: [reviewers]}"),
     ("a threshold that shares", "of: [alice, bob]", "of: [alice, bob], shared: true"),
     ("a threshold that its keys cannot reach", _ALICE_AND_BOB, _ALICE_TWICE),
-    ("a signer that no lane needs", _BUILDER, f"{_BUILDER}\n  spare: {{key: keys/bob.pub}}"),
     ("a signer with a strange name", "  builder: {key", "  Builder: {key"),
     ("a key that is not there", "key: keys/builder.pub", "key: keys/bilder.pub"),
     ("a key that is a folder", "key: keys/builder.pub", "key: keys"),
@@ -211,7 +210,6 @@ CASES: Final[tuple[tuple[str, str, str], ...]] = (
     ("one key in two files of a signer", _BUILDER, "builder: {keys: [keys/builder.pub, keys/builder-again.pub]}"),
     ("a key that two signers hold", "key: keys/alice.pub", "key: keys/builder-again.pub"),
     ("a key that only one of them shares", "key: keys/alice.pub", "key: keys/builder-again.pub, shared: true"),
-    ("a signer that shares with nobody", _BUILDER, "builder: {key: keys/builder.pub, shared: true}"),
     # lanes
     ("a lane with a strange name", "  build:\n", "  Build it:\n"),
     ("a signer that is not there", "signer: inspector", "signer: inspecter"),
