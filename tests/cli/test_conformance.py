@@ -1,4 +1,4 @@
-"""sigstore-conformance's DSSE cases under a policy of managed keys: all keyless, so none is ever evidence, none a crash.
+"""sigstore-conformance's DSSE cases under managed keys: all are keyless, so none is ever evidence, and none a crash.
 
 The vectors lie beside the project, in `../shared/vectors`; a checkout without them skips these tests and says so.
 """
@@ -44,7 +44,7 @@ def test_a_keyless_bundle_is_rejected(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_keyless_bundle_changes_no_verdict(case: str, passing: Scene) -> None:
-    """Handed in, or attached to the image, it is listed as rejected, shown by inspect, and the verdict stays the same."""
+    """Handed in, or attached, it is listed as rejected and shown by inspect, and the verdict stays the same."""
     path = passing.folder / "keyless.json"
     path.write_bytes(content(case))
     ended = passing.verify("--bundle", path.name, "--format", "json")
