@@ -171,9 +171,6 @@ NOT_A_FAULT = {
     # These are not among the things that this route is checked for: a list of tags has no type of its own, and
     # what is fetched by a digest is what the digest says.
     ("the tags", "wrong type"),
-    ("the tags", "empty object"),
-    ("the tags", "an empty index"),
-    ("the tags", "an ambiguous manifest"),
     ("the tags", "longer"),
     ("its configuration", "wrong type"),
     ("a bundle", "wrong type"),
