@@ -73,16 +73,19 @@ def best_combination(targets: Iterable[tuple[Lane, Sequence[Bound]]]) -> Combina
 
     A combination in which every lane is present has the most, so it is found if there is one.
     """
-    tally: dict[Combination, tuple[int, datetime]] = {}
-    for lane, eligible in targets:
-        groups: dict[Combination, list[Item]] = {}
-        for bound in eligible:
-            groups.setdefault(bound.combination, []).append(bound.item)
-        for combination, items in groups.items():
-            count, newest = tally.get(combination, (0, EARLIEST))
-            latest = max((item.time or EARLIEST for item in items), default=EARLIEST)
-            tally[combination] = (count + enough(lane, items), max(newest, latest))
-    return max(tally, key=lambda combination: (*tally[combination], combination), default=())
+    targets = list(targets)
+    combinations = {bound.combination for _, eligible in targets for bound in eligible}
+    if len(combinations) <= 1:
+        return next(iter(combinations), ())
+
+    def rank(combination: Combination) -> tuple[int, datetime, Combination]:
+        joining = [
+            (lane, [bound.item for bound in found if bound.combination == combination]) for lane, found in targets
+        ]
+        newest = max(item.time or EARLIEST for _, items in joining for item in items)
+        return sum(enough(lane, items) for lane, items in joining), newest, combination
+
+    return max(combinations, key=rank)
 
 
 def enough(lane: Lane, items: Sequence[Item]) -> bool:

@@ -30,7 +30,6 @@ class Item:
     """
 
     verified: VerifiedStatement
-    bundles: frozenset[Digest]
     found_on: frozenset[Digest]
     names: frozenset[str]
     """The policy's signers that hold its key."""
@@ -68,29 +67,30 @@ def collect(
     policy: Policy, found: Iterable[tuple[VerifiedStatement, frozenset[Digest]]], now: datetime
 ) -> tuple[Item, ...]:
     """The items among verified Statements, each of which comes with the images on which it was found."""
-    groups: dict[tuple[bytes, Digest], tuple[VerifiedStatement, set[Digest], set[Digest]]] = {}
-    for verified, images in sorted(found, key=lambda pair: pair[0].bundle):  # the order of finding decides nothing
-        group = groups.setdefault((verified.payload, verified.key.fingerprint), (verified, set(), set()))
-        group[1].add(verified.bundle)
-        group[2].update(images)
+    groups: dict[tuple[bytes, Digest], list[tuple[VerifiedStatement, frozenset[Digest]]]] = {}
+    for one in sorted(found, key=lambda pair: pair[0].bundle):  # the order of finding decides nothing
+        groups.setdefault((one[0].payload, one[0].key.fingerprint), []).append(one)
     items = []
-    for (payload, fingerprint), (verified, bundles, places) in groups.items():
-        # A bundle can be wrapped anew around the same signature; so its payload's digest revokes it as well.
-        revoked = bool(policy.revoked) and bool(policy.revoked & {*bundles, digest_of(payload)})
-        time = verified.time
+    for (payload, fingerprint), group in groups.items():
+        first, time = group[0][0], group[0][0].time
         items.append(
             Item(
-                verified=verified,
-                bundles=frozenset(bundles),
-                found_on=frozenset(places),
+                verified=first,
+                found_on=frozenset().union(*(images for _, images in group)),
                 names=policy.holders.get(fingerprint, frozenset()),
-                revoked=revoked,
+                revoked=bool(policy.revoked)
+                and _is_revoked(policy, payload, [verified.bundle for verified, _ in group]),
                 key_revoked=fingerprint in policy.revoked,
                 time=time,
                 ahead=time is not None and time > now + _SKEW,
             )
         )
     return tuple(items)
+
+
+def _is_revoked(policy: Policy, payload: bytes, bundles: Iterable[Digest]) -> bool:
+    """A bundle can be wrapped anew around the same signature; so its payload's digest revokes it as well."""
+    return not policy.revoked.isdisjoint({*bundles, digest_of(payload)})
 
 
 def is_candidate(item: Item, lane: Lane, digests: frozenset[Digest], subjects: frozenset[Digest]) -> bool:

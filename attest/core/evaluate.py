@@ -85,7 +85,9 @@ def evaluate(
     }
     places: dict[Digest, set[Digest]] = {}
     for found in evidence:
-        places.setdefault(found.outcome.bundle, set()).update(_places(found, release))
+        places.setdefault(found.outcome.bundle, set()).update(
+            release.subjects if found.image is None else (found.image,)
+        )
     known = [
         (statement, frozenset(places[bundle]))
         for bundle, statement in verified.items()
@@ -222,10 +224,6 @@ def _rejected(release: Release, image: ReleaseImage, evidence: Sequence[Found]) 
 def _concerns(found: Found, release: Release, image: ReleaseImage) -> bool:
     """Whether it was found on this image, or on none of the release in particular."""
     return found.image in image.digests or not any(found.image in other.digests for other in release.images)
-
-
-def _places(found: Found, release: Release) -> frozenset[Digest]:
-    return release.subjects if found.image is None else frozenset({found.image})
 
 
 # 2. to 4. Candidates, good and bad, fresh.

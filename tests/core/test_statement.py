@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from attest.core import limits
 from attest.core.predicates import TEST_RESULT
+from attest.core.reference import Digest
 from attest.core.statement import (
     NO_CONTEXT,
     PREFIX,
@@ -334,13 +335,13 @@ def test_a_run_id_is_a_number_or_has_no_order(run_id: str | None, number: int | 
     assert Context(run_id=run_id).run_number == number
 
 
-LINES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30)
+LINES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
 TIMES = st.datetimes(timezones=st.just(UTC))
 CONTEXTS = st.builds(
     Context,
-    lane=st.from_regex(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?", fullmatch=True),
+    lane=st.sampled_from(["a", "fast-check", "e2e.9_x", "z" * 64]),
     repository=st.none() | st.sampled_from([make.REPOSITORY, "http://localhost:3000/a/b"]),
-    commit=st.none() | st.from_regex(r"[0-9a-f]{40}|[0-9a-f]{64}", fullmatch=True),
+    commit=st.none() | st.sampled_from(["c" * 40, "0123456789abcdef" * 4]),
     ref=st.none() | LINES,
     run_id=st.none() | LINES,
     run_attempt=st.none() | st.integers(0, 10**18 - 1),
@@ -352,8 +353,8 @@ CONTEXTS = st.builds(
 )
 
 
-@given(CONTEXTS, st.sets(st.from_regex(r"sha256:[0-9a-f]{64}", fullmatch=True), min_size=1, max_size=4))
-def test_a_statement_survives_being_written(context: Context, digests: set[Any]) -> None:
+@given(CONTEXTS, st.sets(st.text(max_size=3).map(make.digest), min_size=1, max_size=4))
+def test_a_statement_survives_being_written(context: Context, digests: set[Digest]) -> None:
     """Whatever context and subjects are written are read back, the same."""
     payload = write_statement(
         subjects=dict.fromkeys(digests, "n\u00e4me"),
