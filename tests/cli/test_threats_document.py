@@ -16,7 +16,7 @@ ROWS = [line for line in DOCUMENT.splitlines() if re.match(r"\| (?!no\.|rule|mea
 
 
 @functools.cache
-def tests_of(path: str) -> frozenset[str]:
+def proofs_in(path: str) -> frozenset[str]:
     """The test functions in a file."""
     tree = ast.parse((ROOT / path).read_text())
     return frozenset(
@@ -27,7 +27,7 @@ def tests_of(path: str) -> frozenset[str]:
 @pytest.mark.parametrize(("path", "name"), sorted(set(NODE.findall(DOCUMENT))))
 def test_every_proof_exists(path: str, name: str) -> None:
     """The test that the document names is in the file that it names."""
-    assert name in tests_of(path)
+    assert name in proofs_in(path)
 
 
 def test_every_threat_has_a_proof() -> None:
