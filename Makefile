@@ -3,7 +3,9 @@
 
 python := .venv/bin/python
 export PYTHON
+# TESTS chooses tests by their markers; .ci/run takes the slow ones too.
 JOBS ?= 2
+TESTS ?= not fuzz and not slow
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -19,7 +21,7 @@ demo: setup ## Gate a sample image: sign its lanes, refuse at four, pass at five
 	@$(python) examples/demo.py
 
 test: setup ## Run the tests; those of real registries and peers are skipped where .ci/parts has not built them
-	@$(python) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	@$(python) -m pytest -n $(JOBS) --dist loadgroup -m '$(TESTS)' $(ARGS)
 
 check: lint types rules coverage ## Linter, formatter, types, import rules, documents, 100 % branch coverage of attest/core
 

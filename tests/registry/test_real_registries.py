@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -227,38 +224,3 @@ def test_depth_of_publishing(any_registry: Registry, tmp_path: Path) -> None:
         asked = counted(proxy)
         assert len(proxy.exchanges) <= len(asked) + 2
     assert delay.depth(asked) <= 7
-
-
-# ---- many lanes at once
-
-_LANE = """
-import pathlib, sys
-from attest.adapters.deadline import Deadline
-from attest.adapters.registry import Access, RegistrySettings, RegistryStore
-from attest.core.reference import RegistryImage, parse_reference
-reference, config, number = sys.argv[1:]
-settings = RegistrySettings(deadline=Deadline(240), access=Access.PUSH, docker_config=pathlib.Path(config))
-image = parse_reference(reference)
-assert isinstance(image, RegistryImage)
-store = RegistryStore(settings)
-store.publish(image, store.describe(image), b'{"lane": %s}' % number.encode(),
-              predicate_type="https://example.com/lane", created="2026-01-02T03:04:05Z")
-"""
-_LANES = 50
-
-
-@pytest.mark.slow
-def test_fifty_lanes_at_once(any_registry: Registry) -> None:
-    """Fifty processes that publish at once all succeed and all stay, although another client overwrites the list."""
-    pushed = push_image(any_registry, any_registry.fresh_repository())
-    theirs = push_attestation(any_registry, pushed, b"theirs")
-    command = [sys.executable, "-c", _LANE, str(pushed.image), str(any_registry.docker_config_dir)]
-    lanes = [subprocess.Popen([*command, str(number)], stderr=subprocess.PIPE, text=True) for number in range(_LANES)]
-    if any_registry.name != "olareg":
-        while any(lane.poll() is None for lane in lanes[: _LANES // 2]):
-            push_fallback(any_registry, pushed, theirs)
-            time.sleep(0.2)
-    errors = [lane.communicate()[1] for lane in lanes]
-    assert [lane.returncode for lane in lanes] == [0] * _LANES, "\n".join(errors)
-    expected = {b'{"lane": %d}' % number for number in range(_LANES)} | {b"theirs"}
-    assert set(bundles(real(any_registry), pushed.image)) == expected
