@@ -16,7 +16,7 @@ from attest import errors
 from attest.cli import main
 from attest.errors import AttestError
 from tests.cli.running import COMMAND, Ended, attest, clean_environment, spawn, started
-from tests.cli.scene import Scene
+from tests.cli.scene import Scene, policy_text
 from tests.registry import faults
 from tests.registry.faults import FaultyRegistry
 
@@ -120,12 +120,21 @@ def test_an_interrupt_is_130(error: BaseException, monkeypatch: pytest.MonkeyPat
     assert ended.err.strip() == "attest: interrupted"
 
 
-def test_ctrl_c_ends_a_command_that_waits_for_a_registry(tmp_path: Path) -> None:
+@pytest.mark.parametrize("verb", ["resolve", "verify", "sign"])
+def test_ctrl_c_ends_a_command_that_waits_for_a_registry(verb: str, tmp_path: Path) -> None:
     """SIGINT while a registry does not answer ends the process at once with 130, without a traceback."""
     with FaultyRegistry().running() as registry:
         image = registry.add_image()
+        scene = Scene(folder=tmp_path, image=str(image), repository=None)
+        scene.make_keys("unit")
+        scene.write_policy(policy_text(("unit",), images=[str(image.repository)]))
+        arguments: dict[str, list[object]] = {
+            "resolve": ["resolve", image],
+            "verify": ["verify", image, "--policy", "policy.yaml"],
+            "sign": scene.sign_arguments("unit", "--format", "json"),
+        }
         registry.misbehave(faults.hang)
-        with started("resolve", image, cwd=tmp_path) as process:
+        with started(*arguments[verb], cwd=tmp_path) as process:
             while not registry.seen and process.poll() is None:
                 time.sleep(0.02)
             process.send_signal(signal.SIGINT)
