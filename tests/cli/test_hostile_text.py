@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from attest.cli.terminal import escape, json_text
@@ -144,7 +144,10 @@ def test_a_traceback_is_escaped_too(debug: tuple[str, ...], tmp_path: Path) -> N
         assert_harmless(scene.attest(*debug, "inspect", text).err)
 
 
-@given(st.text())
+@given(st.text(st.sampled_from("#[:\n\x7f ") | st.characters()))
+@example("##[error]")
+@example("\x7f")
+@example(" ::warning::")
 def test_no_text_gets_through(text: str) -> None:
     """For any text at all, what `escape` returns is harmless as a line, and so is a JSON document with it."""
     assert_harmless(escape(text))
