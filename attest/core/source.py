@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-_CHARACTERS = re.compile(r"[!-\[\]-~]+")  # urlsplit drops line breaks and tabs, browsers take \\ for /
+_CHARACTERS = re.compile(r"[!-\[\]-~]+")  # urlsplit drops line breaks and tabs, browsers take \ for /
 _SCP = re.compile(r"(?:[A-Za-z0-9._-]+@([A-Za-z0-9.-]+)|([A-Za-z0-9-]+\.[A-Za-z0-9.-]+)):(?!//)([^\s:]+)")
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~+-]+)+")
