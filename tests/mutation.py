@@ -35,7 +35,7 @@ TRUSTED: dict[str, list[str]] = {
     "envelope": ["envelope", "verify"],
     "statement": ["statement"],
     "verify": ["verify", "verify_hostile"],
-    "policy": ["policy", "evaluate_release"],
+    "policy": ["policy", "evaluate_release", "evaluate_binding"],
     "evaluate": [*EVALUATION, "evaluate_properties"],
     "candidates": [*EVALUATION, "evaluate_properties"],
     "binding": [*EVALUATION, "evaluate_properties"],
@@ -51,6 +51,8 @@ class Mutant:
     change: str
     function: str | None
     code: types.CodeType
+    tables: types.CodeType
+    """The module without its classes, which makes its constants anew."""
 
 
 def mutants(path: Path) -> Iterator[Mutant]:
@@ -66,8 +68,14 @@ def mutants(path: Path) -> Iterator[Mutant]:
                 _replace(changed, victim, after)
             ast.fix_missing_locations(changed)
             text = ast.unparse(after).partition("\n")[0]
-            code = compile(changed, str(path), "exec")
-            yield Mutant(line=getattr(node, "lineno", 0), change=f"{before}  ->  {text}", function=function, code=code)
+            yield _mutant(path, changed, getattr(node, "lineno", 0), f"{before}  ->  {text}", function)
+
+
+def _mutant(path: Path, tree: ast.Module, line: int, change: str, function: str | None) -> Mutant:
+    code = compile(tree, str(path), "exec")
+    without = ast.Module(body=[node for node in tree.body if not isinstance(node, ast.ClassDef)], type_ignores=[])
+    tables = compile(without, str(path), "exec")
+    return Mutant(line=line, change=change, function=function, code=code, tables=tables)
 
 
 def _nodes(tree: ast.AST, function: str | None = None, scope: str = "") -> Iterator[tuple[ast.AST, str | None]]:
@@ -81,14 +89,17 @@ def _nodes(tree: ast.AST, function: str | None = None, scope: str = "") -> Itera
             elif isinstance(node, ast.ClassDef) and function is None:
                 yield from _nodes(node, None, f"{scope}{node.name}.")
             else:
-                if function is not None or isinstance(tree, ast.Assign | ast.Call | ast.BinOp):
+                if function is not None or (not scope and isinstance(tree, ast.Assign | ast.Call | ast.BinOp)):
                     yield node, function
                 yield from _nodes(node, function, scope)
 
 
+_NOT_BEHAVIOUR = ("annotation", "returns", "decorator_list", "bases", "defaults", "kw_defaults")
+
+
 def _is_text(node: ast.AST, parent: ast.AST, field: str) -> bool:
     """What people read, and what no behaviour follows from."""
-    if isinstance(node, ast.JoinedStr) or field in ("annotation", "returns", "decorator_list", "bases", "type_params"):
+    if isinstance(node, ast.JoinedStr) or field in _NOT_BEHAVIOUR:
         return True
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return True  # a docstring
@@ -96,8 +107,13 @@ def _is_text(node: ast.AST, parent: ast.AST, field: str) -> bool:
         return True
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "message":
         return True
-    in_error = isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id.endswith("Invalid")
-    return isinstance(node, ast.Assert | ast.Import | ast.ImportFrom) or (in_error and field == "args")
+    if isinstance(parent, ast.Call) and field == "args" and isinstance(node, ast.Constant):
+        called = parent.func
+        if isinstance(called, ast.Name) and called.id.endswith(("Invalid", "Error")):
+            return True
+        if isinstance(called, ast.Attribute) and called.attr in ("encode", "decode"):
+            return True  # the name of an encoding, of which many spellings are the same
+    return isinstance(node, ast.Assert | ast.Import | ast.ImportFrom)
 
 
 _COMPARE: dict[type[ast.cmpop], list[ast.cmpop]] = {
@@ -148,7 +164,7 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
         case ast.Constant(value=str() as text):
             yield ast.Constant(text + "~")
         case ast.Constant(value=bytes() as data):
-            yield ast.Constant(data + b"~")
+            yield ast.Constant(data[:-1] if len(data) > 1 else data + b"~")
         case ast.Return(value=ast.expr() as value) if not (isinstance(value, ast.Constant) and value.value is None):
             yield ast.Return(value=ast.Constant(None))
         case ast.Raise() | ast.AugAssign() | ast.Continue() | ast.Expr():
@@ -174,16 +190,13 @@ def install(module: types.ModuleType, mutant: Mutant) -> None:
         target: Any = module
         for name in mutant.function.split("."):
             target = vars(target)[name]
-        function = getattr(target, "fget", target)
+        function = getattr(target, "fget", getattr(target, "__func__", target))
         function.__code__ = _code(mutant.code, mutant.function.split("."))
-    fresh = types.ModuleType(module.__name__)
-    fresh.__file__ = module.__file__
-    with contextlib.suppress(KeyError):
-        exec(mutant.code, fresh.__dict__)
-        for name, value in vars(fresh).items():  # constants, and tables of functions that others made
-            kept = name == "_SEAL" or isinstance(value, type | types.FunctionType)
-            if name.startswith("_") and not name.startswith("__") and not kept:
-                vars(module)[name] = value
+    fresh = {name: value for name, value in vars(module).items() if isinstance(value, type) or name.startswith("__")}
+    exec(mutant.tables, fresh)  # constants, and tables of functions that others made
+    for name, value in fresh.items():
+        if name.startswith("_") and not name.startswith("__") and not isinstance(value, type | types.FunctionType):
+            vars(module)[name] = value
 
 
 def _code(code: types.CodeType, names: list[str]) -> types.CodeType:
@@ -196,15 +209,15 @@ def survives(module: types.ModuleType, mutant: Mutant, files: list[str]) -> bool
     """Whether every test passes with the mutant in place; a crash and a test that does not end are failures."""
     child = os.fork()
     if child == 0:
-        signal.alarm(SECONDS)
         status = 1
         with contextlib.suppress(BaseException):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, 1)
             os.dup2(null, 2)
+            signal.alarm(SECONDS)
             install(module, mutant)
-            status = _run(["-x", *files])
-        os._exit(1 if status else 0)
+            status = int(bool(_run(["-x", *files])))
+        os._exit(status)
     return os.waitpid(child, 0)[1] == 0
 
 
@@ -232,9 +245,13 @@ def examine(name: str) -> tuple[int, list[Mutant]]:
     settings.load_profile("mutation")
     files = [str(TESTS / f"test_{file}.py") for file in TRUSTED[name]]
     module = import_module(f"attest.core.{name}")
-    if _run(files):
-        raise RuntimeError(f"the tests of {name} fail without a mutant")
-    all_of_them = list(mutants(CORE / f"{name}.py"))
+    _run(["--collect-only", *files])  # imports the tests; nothing is computed that a child would find in a cache
+    path = CORE / f"{name}.py"
+    tree = ast.parse(path.read_text())
+    for function in {function for _, function in _nodes(tree)}:
+        if not survives(module, _mutant(path, tree, 0, "nothing", function), files):
+            raise RuntimeError(f"the tests of {name} fail without a mutant, so they would notice nothing")
+    all_of_them = list(mutants(path))
     with ThreadPoolExecutor(max_workers=2) as workers:
         alive = list(workers.map(lambda mutant: survives(module, mutant, files), all_of_them))
     return len(all_of_them), [mutant for mutant, lives in zip(all_of_them, alive, strict=True) if lives]

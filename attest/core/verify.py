@@ -97,7 +97,7 @@ class Keyring:
     def signer_of(self, envelope: Envelope) -> TrustedKey | None:
         """The trusted key that made the envelope's signature, or None."""
         message = pae(envelope.payload_type, envelope.payload)
-        first = self._by_hint.get(envelope.hint) if envelope.hint is not None else None
+        first = self._by_hint.get(envelope.hint or "")
         if first is not None and first.verifies(envelope.signature, message):
             return first
         for key in self.keys:

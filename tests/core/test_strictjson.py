@@ -198,8 +198,13 @@ def test_brackets_in_strings_are_not_nesting(text: str) -> None:
 
 
 def test_siblings_are_not_nesting() -> None:
-    """Many shallow containers side by side are read."""
+    """Containers side by side are read, also beside one of the full depth, and hide none that is deeper."""
     assert loads(b"[" + b"[[]]," * 1000 + b"[]]") == [[[]]] * 1000 + [[]]
+    deepest = nested(limits.JSON_DEPTH - 1, b"[", b"]")
+    for siblings in (b"[],", b"{}," * 50, b"[[]]," * 50):
+        assert loads(b"[" + siblings + deepest + b"]")
+        with pytest.raises(JsonInvalid, match="nested deeper than 32"):
+            loads(b"[" + siblings + b"[" + deepest + b"]]")
 
 
 @pytest.mark.parametrize("data", [b"[" * 10_000_000, b'{"a":' * 1_000_000, b"]" * 50 + b"[" * 100_000])

@@ -235,7 +235,8 @@ def test_time_is_the_earliest_that_is_signed_or_trusted() -> None:
 @pytest.mark.parametrize("earlier", [-1, 0, 1])
 def test_a_trusted_time_makes_nothing_younger(finished: Any, earlier: int) -> None:
     """Of the signed and every trusted time the earliest counts, so that stamping anew does not help."""
-    statement = make.verified(CI, make.payload([SUBJECT], make.context(finished=finished)))
+    statement = verify(make.bundle(CI, make.payload([SUBJECT], make.context(finished=finished))), RING)
+    assert isinstance(statement, VerifiedStatement)
     trusted = (make.NOW + timedelta(hours=9), make.NOW - timedelta(hours=earlier))
     object.__setattr__(statement, "trusted_times", trusted)  # as the keyless verification will make them
     assert statement.time == min((*trusted, finished) if finished else trusted)
