@@ -218,6 +218,17 @@ LAYOUT_COMMANDS = {
 }
 
 
+def test_no_plugin_has_a_part_in_reading_a_policy(passing: Scene, tmp_path: Path) -> None:
+    """A pydantic plugin that happens to be installed, which could change what any document means, is not loaded."""
+    plugins = tmp_path / "plugins"
+    (plugins / "meddler-1.0.dist-info").mkdir(parents=True)
+    (plugins / "meddler-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: meddler\nVersion: 1.0\n")
+    (plugins / "meddler-1.0.dist-info" / "entry_points.txt").write_text("[pydantic]\nmeddler = meddler:plugin\n")
+    (plugins / "meddler.py").write_text("raise SystemExit('loaded')\n")
+    ended = spawn("policy", "check", "policy.yaml", cwd=passing.folder, PYTHONPATH=str(plugins))
+    assert ended.code == 0, ended.err
+
+
 @pytest.mark.parametrize("name", LAYOUT_COMMANDS)
 def test_a_layout_needs_no_network(name: str, passing: Scene) -> None:
     """With an `oci:` layout no command opens a socket or looks up a name, not even while libraries are imported."""

@@ -18,7 +18,7 @@ T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
 
-_WIDTH: Final = 16
+_WIDTH: Final = 32
 _BUDGET: Final = 64 * limits.MIB
 
 

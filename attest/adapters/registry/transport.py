@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from attest.adapters.registry.settings import RegistrySettings
     from attest.adapters.registry.url import Origin, Url
 
-_CONNECTIONS: Final = 16
+_CONNECTIONS: Final = 32
 _CHUNK: Final = 256 * 1024
 _REASON_LIMIT: Final = 64 * 1024
 """Bytes that are read of the body of a refusal; it only serves to name a reason."""
