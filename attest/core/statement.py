@@ -193,7 +193,7 @@ def _subjects(subjects: Json) -> tuple[frozenset[Digest], Context]:
         if not isinstance(subject, dict):
             raise StatementInvalid(f"subject[{position}] is not a JSON object")
         digest = _sha256(subject.get("digest"), position)
-        if digest is not None and digest in digests:
+        if digest in digests:
             raise StatementInvalid(f"the subject {digest} stands twice")
         if digest is not None:
             digests.add(digest)
@@ -208,9 +208,9 @@ def _subjects(subjects: Json) -> tuple[frozenset[Digest], Context]:
 def _sha256(digest_set: Json, position: int) -> Digest | None:
     if not isinstance(digest_set, dict) or not digest_set:
         raise StatementInvalid(f"subject[{position}] has no digest")
-    hexadecimal = digest_set.get("sha256")
-    if hexadecimal is None and "sha256" not in digest_set:
+    if "sha256" not in digest_set:
         return None
+    hexadecimal = digest_set["sha256"]
     if not isinstance(hexadecimal, str) or not is_digest("sha256:" + hexadecimal):
         raise StatementInvalid(f"subject[{position}] has a malformed sha256")
     return Digest("sha256:" + hexadecimal)

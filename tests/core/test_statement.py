@@ -151,6 +151,7 @@ def test_a_subject_of_another_kind_is_no_image() -> None:
     assert not both.is_exactly_about(both.digests)
     assert read().is_exactly_about(both.digests)
     assert not read().is_exactly_about(both.digests | {make.digest("more")})
+    assert not read().is_exactly_about(frozenset({make.digest("other")}))
     assert not read(subject=[subject(), subject(OTHER_HEX)]).is_exactly_about(both.digests)
     assert read(subject=[{"digest": {"gitCommit": "c" * 40}}]).digests == frozenset()
 
