@@ -7,8 +7,8 @@ next: each has to be fetched, verified and weighed, and all but five do not coun
 from __future__ import annotations
 
 import http.client
+import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -31,7 +31,6 @@ TITLE: Final = "many attestations on one digest"
 
 _LINEAR: Final = 11
 """Ten times as many may take so many times as much."""
-_PUSHERS: Final = 4
 _PLACE: Final = "registry.example.org/plex/app"
 
 
@@ -68,9 +67,9 @@ def _registry_rows(stage: Stage, name: str, few: int, many: int) -> Iterator[Row
     }
     yield Row(
         what=f"{name}, requests",
-        goal=f"at most 6 + N for N = {few} and {many}",
+        goal=f"all N, and at most 6 more, for N = {few} and {many}",
         measured=f"{asked[few]} and {asked[many]}",
-        met=all(asked[count] <= 6 + count for count in crowds),
+        met=all(count < asked[count] <= 6 + count for count in crowds),
         values={"requests": {str(count): number for count, number in asked.items()}},
     )
     yield from _compared(stage, name, few, many, command(few, registry), command(many, registry), cosign)
@@ -140,34 +139,36 @@ def _mib(size: int) -> str:
 
 
 def _push(stage: Stage, registry: Registry, count: int) -> Pushed:
-    """An image with so many attestations, as `attest sign` leaves it; made by a quicker way than signing each."""
+    """An image with so many attestations, as `attest sign` leaves it; made by a quicker way than signing each.
+
+    One after the other: registries lose entries of their own lists when many manifests come at once.
+
+    Raises:
+        BenchError: the registry does not list all of them, so nothing that is measured would be about so many.
+    """
     pushed = new_image(registry)
-    push_blob(registry, str(pushed.image.repository), oci.EMPTY_BLOB)
-    runs = [_run(number) for number in range(count)]
-    bundles = [bundle(stage, lane, pushed.image, pushed.image.repository, run=number) for lane, number in runs]
-    manifests = [
-        oci.attestation_manifest(
-            bundle=content, subject=pushed.descriptor, predicate_type=TEST_RESULT, created=CREATED, inline=True
-        )
-        for content in bundles
-    ]
-    tagged = registry.referrers(str(pushed.image.repository), pushed.image.digest).status == 404
-
-    def upload(numbers: range) -> None:
-        with _Uploads(registry, pushed) as uploads:
-            for number in numbers:
-                uploads.blob(bundles[number])
-                digest = digest_of(manifests[number])
-                uploads.manifest(digest, manifests[number])
-                if tagged:
-                    uploads.manifest(own_tag(pushed.image.digest, digest), manifests[number])
-
-    with ThreadPoolExecutor(max_workers=_PUSHERS) as pool:
-        list(pool.map(upload, (range(first, count, _PUSHERS) for first in range(_PUSHERS))))
-    if tagged:
-        listed = index_of(*(entry(manifest, artifactType=oci.BUNDLE) for manifest in manifests))
-        with _Uploads(registry, pushed) as uploads:
-            uploads.manifest(fallback_tag(pushed.image.digest), listed, media_type=oci.INDEX)
+    repository, subject = str(pushed.image.repository), pushed.image.digest
+    push_blob(registry, repository, oci.EMPTY_BLOB)
+    manifests = []
+    with _Uploads(registry, pushed) as uploads:
+        for number in range(count):
+            lane, run_number = _run(number)
+            signed = bundle(stage, lane, pushed.image, pushed.image.repository, run=run_number)
+            manifest = oci.attestation_manifest(
+                bundle=signed, subject=pushed.descriptor, predicate_type=TEST_RESULT, created=CREATED, inline=True
+            )
+            uploads.blob(signed)
+            uploads.manifest(digest_of(manifest), manifest)
+            uploads.manifest(own_tag(subject, digest_of(manifest)), manifest)
+            manifests.append(manifest)
+        listed = registry.referrers(repository, subject)
+        if listed.status == 404:
+            index = index_of(*(entry(manifest, artifactType=oci.BUNDLE) for manifest in manifests))
+            uploads.manifest(fallback_tag(subject), index, media_type=oci.INDEX)
+            listed = registry.manifest(repository, fallback_tag(subject))
+    found = len(json.loads(listed.body)["manifests"])
+    if found != count:
+        raise BenchError(f"{registry.name} lists {found} of {count} attestations")
     return pushed
 
 
