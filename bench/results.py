@@ -48,13 +48,15 @@ def times(compared: Ratio) -> str:
     return f"{compared.median:.3f} ({compared.low:.3f}-{compared.high:.3f})"
 
 
-def at_most(what: str, compared: Ratio, bound: float, first: tuple[str, Samples], second: tuple[str, Samples]) -> Row:
-    """A row about two contestants whose ratio should be no higher than the bound."""
+def at_most(
+    what: str, compared: Ratio, bound: float | None, first: tuple[str, Samples], second: tuple[str, Samples]
+) -> Row:
+    """A row about two contestants whose ratio should be no higher than the bound, where there is one."""
     return Row(
         what=what,
-        goal=f"{first[0]} / {second[0]} at most {bound:g}",
+        goal=f"{first[0]} / {second[0]}" + ("" if bound is None else f" at most {bound:g}"),
         measured=f"{times(compared)}: {seconds(first[1])} / {seconds(second[1])}",
-        met=compared.median <= bound,
+        met=None if bound is None else compared.median <= bound,
         values={
             "ratio": compared.median,
             "bound": bound,
