@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -120,6 +120,15 @@ def test_an_interrupt_is_130(error: BaseException, monkeypatch: pytest.MonkeyPat
     assert ended.err.strip() == "attest: interrupted"
 
 
+@pytest.fixture
+def _heeded() -> Iterator[None]:
+    """SIGINT is not ignored, as it is by what a script starts in the background, and by all that this starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_heeded")
 @pytest.mark.parametrize("verb", ["resolve", "verify", "sign"])
 def test_ctrl_c_ends_a_command_that_waits_for_a_registry(verb: str, tmp_path: Path) -> None:
     """SIGINT while a registry does not answer ends the process at once with 130, without a traceback."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,26 @@ def counted(proxy: delay.Delayed) -> list[delay.Exchange]:
     return [each for each in proxy.exchanges if each.path != "/v2/" and "/token" not in each.path]
 
 
+def depth_of(work: Callable[[delay.Delayed], None], registry: Registry, folder: Path, *, wanted: int) -> int:
+    """How deep the requests of some work stand behind one another, without those that serve a token: at most two.
+
+    Requests that depend on each other never overlap, but on a busy machine others may not overlap either. So where
+    they look deeper than wanted they are looked at again, with answers that take longer.
+    """
+    deep = 0
+    for number, milliseconds in enumerate((150, 600, 2400)):
+        place = folder / str(number)
+        place.mkdir()
+        with delay.delayed(registry, place, milliseconds=milliseconds) as proxy:
+            work(proxy)
+            asked = counted(proxy)
+            assert len(proxy.exchanges) <= len(asked) + 2
+        deep = delay.depth(asked)
+        if deep <= wanted:
+            break
+    return deep
+
+
 @pytest.mark.parametrize("count", [1, 5, 20])
 @pytest.mark.parametrize("inline", [True, False])
 def test_depth_of_reading(any_registry: Registry, tmp_path: Path, count: int, inline: bool) -> None:
@@ -204,22 +225,24 @@ def test_depth_of_reading(any_registry: Registry, tmp_path: Path, count: int, in
     manifests = [push_attestation(any_registry, pushed, b'{"n":%d}' % number, inline=inline) for number in range(count)]
     if any_registry.name != "olareg":
         push_fallback(any_registry, pushed, *manifests)
-    with delay.delayed(any_registry, tmp_path, milliseconds=150) as proxy:
+
+    def read(proxy: delay.Delayed) -> None:
         found: list[Attached] = []
         real(proxy.registry).read(through(proxy, pushed), platform=True, receive=found.append)
-        asked = counted(proxy)
-    assert len(found) == count
-    assert len(asked) <= 6 + (1 if inline else 2) * count
-    assert len(proxy.exchanges) <= len(asked) + 2
-    assert delay.depth(asked) <= (2 if inline else 3)
+        assert len(found) == count
+        assert len(counted(proxy)) <= 6 + (1 if inline else 2) * count
+
+    deepest = 2 if inline else 3
+    assert depth_of(read, any_registry, tmp_path, wanted=deepest) <= deepest
 
 
 def test_depth_of_publishing(any_registry: Registry, tmp_path: Path) -> None:
     """Describing, publishing and reading back are at most seven requests deep, also where others have published."""
     pushed = push_image(any_registry, any_registry.fresh_repository())
     publish(real(any_registry, access=Access.PUSH), pushed.image, b"earlier")
-    with delay.delayed(any_registry, tmp_path, milliseconds=150) as proxy:
-        publish(real(proxy.registry, access=Access.PUSH), through(proxy, pushed), b"now")
-        asked = counted(proxy)
-        assert len(proxy.exchanges) <= len(asked) + 2
-    assert delay.depth(asked) <= 7
+    names = iter((b"now", b"again", b"once more"))
+
+    def attach(proxy: delay.Delayed) -> None:
+        publish(real(proxy.registry, access=Access.PUSH), through(proxy, pushed), next(names))
+
+    assert depth_of(attach, any_registry, tmp_path, wanted=7) <= 7
