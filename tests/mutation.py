@@ -14,6 +14,7 @@ import contextlib
 import copy
 import io
 import os
+import resource
 import signal
 import sys
 import types
@@ -27,6 +28,7 @@ from typing import Any
 CORE = Path(__file__).parents[1] / "attest" / "core"
 TESTS = Path(__file__).parent / "core"
 SECONDS = 120
+MEMORY = 2 * 1024**3
 SLOW = "not no_valid_set and not sees_every_kind"
 """Which tests to leave out: they look at so many cases that each surviving mutant would take minutes."""
 EVALUATION = ["evaluate_supersession", "evaluate_binding", "evaluate_release", "evaluate_nearmiss", "evaluate_sets"]
@@ -217,6 +219,7 @@ def survives(module: types.ModuleType, mutant: Mutant, files: list[str]) -> bool
             os.dup2(null, 1)
             os.dup2(null, 2)
             signal.alarm(SECONDS)
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
             install(module, mutant)
             status = int(bool(_run(["-x", *files])))
         os._exit(status)

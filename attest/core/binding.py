@@ -48,11 +48,11 @@ def bind(item: Item, lane: Lane, policy: Policy, commit: str | None) -> Bound | 
     if lane.unbound:
         return Bound(item=item, combination=())
     run = item.context.run_id
-    values = (repository, found_commit, ref, None if run is None or repository is None else f"{repository} run {run}")
+    values = (repository, found_commit, ref, None if run is None else f"{repository} run {run}")
     for name, value in zip(_BINDS, values, strict=True):
         if value is None and _compares(policy.source, name, commit):
             return _mismatched(Reason.SOURCE_UNNAMED, f"it names no {name}, and the policy compares it")
-    return Bound(item=item, combination=tuple(values[_BINDS.index(name)] or "" for name in policy.source.bind))
+    return Bound(item=item, combination=tuple(str(values[_BINDS.index(name)]) for name in policy.source.bind))
 
 
 _BINDS = (Bind.REPOSITORY, Bind.COMMIT, Bind.REF, Bind.RUN)

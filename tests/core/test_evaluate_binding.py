@@ -133,6 +133,24 @@ def test_the_combination_shown_is_the_fullest_and_then_the_newest() -> None:
     assert [state for _, state, _ in lanes] == [State.MISMATCHED, State.MISSING, State.PRESENT]
 
 
+def test_evidence_without_time_counts_as_the_oldest() -> None:
+    """Between combinations that are as full as each other the one with a time is shown, also from long ago."""
+    asked = make.policy([make.lane("a"), make.lane("b")], source=source(Bind.COMMIT))
+    timeless = good(make.context("a", commit="d" * 40, finished=None))
+    dated = good(make.context("b", commit="a" * 40, finished=make.NOW - 9999 * make.HOUR))
+    (lanes,) = states(make.decide(asked, make.release(APP), timeless, dated))
+    assert [state for _, state, _ in lanes] == [State.MISMATCHED, State.PRESENT]
+
+
+def test_one_value_may_be_unnamed_where_another_is_compared() -> None:
+    """A release's commit asks for the commit alone, and `refs` for the ref alone."""
+    asked = make.policy([make.lane("test")], source=source(Bind.REPOSITORY))
+    content = good(make.context(ref=None, run_id=None))
+    assert isinstance(make.decide(asked, make.release(APP, commit=make.COMMIT), content), Passed)
+    asked = make.policy([make.lane("test")], source=source(Bind.REPOSITORY, refs=("refs/heads/main",)))
+    assert isinstance(make.decide(asked, make.release(APP), good(make.context(commit=None, run_id=None))), Passed)
+
+
 def test_unbound_lanes_join_any_combination() -> None:
     """A lane that is `unbound` may be of another commit, run and ref, or name none; its repository still holds."""
     asked = make.policy([make.lane("a"), make.lane("b", unbound=True)], source=source(*Bind))
@@ -356,6 +374,14 @@ def test_too_few_in_every_combination_are_too_few() -> None:
     verdict = make.decide(asked, make.release(APP), *split)
     assert one(verdict) == (State.MISSING, Reason.TOO_FEW_SIGNERS)
     assert make.only_lane(verdict).message.startswith("signed by 1 of the 3")
+
+
+def test_a_lane_wholly_of_another_combination_is_mismatched() -> None:
+    """Where none of a lane's signers is of the combination that the others share, that is what is said."""
+    lanes = [make.lane("a"), make.lane("test", "reviewers", parties=frozenset({"a", "b"}), threshold=2)]
+    asked = make.policy(lanes, {"ci": [CI], "a": [A], "b": [B]})
+    verdict = make.decide(asked, make.release(APP), good(make.context("a")), good(make.context(commit="d" * 40), who=A))
+    assert states(verdict)[0][1] == ("test", State.MISMATCHED, Reason.COMMIT_DIFFERS)
 
 
 def test_a_bad_result_of_one_signer_stands_against_all() -> None:

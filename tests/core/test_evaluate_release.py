@@ -107,6 +107,9 @@ def test_a_policy_speaks_for_its_images_alone(place: str | None, inside: bool) -
     verdict = make.decide(asked(), make.release(image), good())
     assert reasons(verdict) == ([] if inside else [Reason.OUTSIDE_POLICY])
     assert isinstance(verdict, Passed) == inside
+    named = place or "a layout that stands for no repository (say which with --repository)"
+    messages = [refusal.message for refusal in verdict.findings.images[0].refusals]
+    assert messages == ([] if inside else [f"the policy's `images` do not name {named}"])
 
 
 def test_a_named_image_is_that_image() -> None:
@@ -333,13 +336,16 @@ def test_unreadable_statements_are_listed_in_order() -> None:
 
 
 def test_a_statement_without_a_holder_is_still_unreadable() -> None:
-    """An outcome of another keyring, under a key that no signer holds, refuses too."""
+    """An outcome of another keyring, under a key that no signer holds, refuses too; a shared key names all holders."""
     stranger = make.party("foreign")
     outcome = Unreadable(
         bundle=make.digest("b"), payload=make.digest("p"), key=stranger.trusted, reason="statement-invalid", message="x"
     )
     found = [*make.found(asked(), good()), *make.outcomes(outcome)]
     assert reasons(evaluate(asked(), make.release(APP), found, now=make.NOW)) == [Reason.STATEMENT_UNREADABLE]
+    shared = make.policy([make.lane("test")], {"zoe": [stranger], "ann": [stranger]})
+    (refusal,) = evaluate(shared, make.release(APP), make.outcomes(outcome), now=make.NOW).findings.images[0].refusals
+    assert refusal.message.startswith("ann or zoe signed")
 
 
 def test_what_was_rejected_is_listed_where_it_was_found() -> None:
@@ -361,6 +367,32 @@ def test_what_was_rejected_is_listed_where_it_was_found() -> None:
     assert listed(of_app) == sorted([*map(digest_of, foreign), digest_of(b"handed in")])
     assert listed(of_web) == [digest_of(b"handed in")]
     assert all(isinstance(one, Rejected) for one in of_app.rejected)
+
+
+def test_what_fell_is_shown_for_the_platform_that_lacks_evidence() -> None:
+    """Stale evidence about one platform does not explain why another has none."""
+    index = make.index("app")
+    (first, _), (second, _) = index.platforms
+    policy = make.policy([make.lane("test", max_age=make.HOUR)], platforms=make.platforms(EvidenceAt.EACH))
+    stale = make.bundle(CI, make.payload([second], make.context(finished=make.NOW - 9 * make.HOUR)))
+    verdict = make.decide(policy, make.release(index), stale)
+    assert make.only_lane(verdict).state is State.MISSING
+    assert make.only_lane(make.decide(policy, make.release(index), good(first), stale)).state is State.STALE
+
+
+def test_an_index_without_platforms_is_asked_itself() -> None:
+    """Where a rule asks each platform and there is none, the lanes still find nothing, and nothing passes."""
+    index = make.index("app", [])
+    policy = asked(platforms=make.platforms(EvidenceAt.EACH))
+    verdict = make.decide(policy, make.release(index))
+    assert make.only_lane(verdict).state is State.MISSING
+    assert isinstance(verdict, Refused)
+
+
+def test_only_signers_of_the_lane_are_named() -> None:
+    """A key that is shared with a party of another lane is named for the parties of this one."""
+    policy = make.policy([make.lane("test")], {"ci": [CI], "other": [CI]})
+    assert make.only_lane(make.decide(policy, make.release(APP), good())).message == "signed by ci"
 
 
 def test_evidence_counts_wherever_it_was_found() -> None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidSignature
 
 from attest.core.envelope import pae, read_bundle
 from attest.core.oci import IN_TOTO
@@ -215,6 +216,31 @@ def test_a_legacy_envelope_is_verified() -> None:
     assert outcome.payload == PAYLOAD
     assert isinstance(verify(envelope, RING), Rejected)
     assert isinstance(verify(bundle, RING, legacy=True), Rejected)
+
+
+class Counting:
+    """Stands where a key's cryptography is: it verifies nothing, and remembers that it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def verify(self, *_: object) -> None:
+        self.asked += 1
+        raise InvalidSignature
+
+
+def test_the_hinted_key_is_tried_first_and_none_twice() -> None:
+    """A right hint saves trying the others, a wrong one costs one attempt, and without one each key is tried once."""
+    counting = Counting()
+    decoy = dataclasses.replace(FOREIGN.trusted, key=counting)  # type: ignore[arg-type]
+    ring = Keyring([decoy, CI.trusted])
+    for hint, attempts in [(CI.trusted.hint, 0), (decoy.hint, 1), ("", 1), ("nonsense", 1)]:
+        counting.asked = 0
+        assert isinstance(verify(make.bundle(CI, PAYLOAD, hint=hint), ring), VerifiedStatement)
+        assert counting.asked == attempts
+    counting.asked = 0
+    assert isinstance(verify(make.bundle(FOREIGN, PAYLOAD), ring), Rejected)
+    assert counting.asked == 1
 
 
 def test_a_keyring_holds_each_key_once() -> None:
