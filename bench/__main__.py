@@ -18,7 +18,7 @@ from typing import Final
 from attest.errors import AttestError
 from bench import core, crowd, fullset, loading, machine, signing, traffic
 from bench.processes import BenchError
-from bench.results import Row, Section, document, lines, missed, unmeasured
+from bench.results import Row, Section, document, lines, markdown, missed, unmeasured
 from bench.stage import Absent, Stage
 from tests.parts.process import PartError
 
@@ -47,7 +47,12 @@ def arguments_of(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", choices=sorted(BENCHMARKS), metavar="NAME", help="these benchmarks, not all"
     )
-    parser.add_argument("--format", choices=["text", "json"], default="text", help="for people, or for scripts")
+    parser.add_argument(
+        "--format",
+        choices=["text", "json", "markdown"],
+        default="text",
+        help="for people, for scripts, or for docs/performance.md",
+    )
     parser.add_argument(
         "--quick", action="store_true", help="few runs and small crowds: shows that it works, measures nothing"
     )
@@ -79,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     described = machine.describe()
     names = [name for name in BENCHMARKS if asked.only is None or name in asked.only]
     sections: list[Section] = []
-    if asked.format == "text":
+    if asked.format != "json":
         print(*machine.lines(described), sep="\n")
         if asked.quick:
             print("quick: too few runs to say anything about time")
@@ -90,6 +95,8 @@ def main(arguments: Sequence[str]) -> int:
                 sections.append(measured(name, stage, _tell))
                 if asked.format == "text":
                     print("", *lines(sections[-1]), sep="\n", flush=True)
+                elif asked.format == "markdown":
+                    print("", f"## {name}", "", *markdown(sections[-1]), sep="\n", flush=True)
         except (BenchError, PartError, AttestError) as error:
             print(f"bench: {name}: {error}", file=sys.stderr)
             return _BROKEN

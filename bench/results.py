@@ -111,6 +111,17 @@ def lines(section: Section) -> Iterator[str]:
         yield f"  NOT MEASURED: {section.trouble}"
 
 
+def markdown(section: Section) -> Iterator[str]:
+    """One section as a table for a document (GitHub Flavored Markdown, "Tables")."""
+    yield "| | goal | measured | met |"
+    yield "|---|---|---|---|"
+    for row in section.rows:
+        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in _cells(row))} |"
+    if section.trouble is not None:
+        yield ""
+        yield f"Not measured: {section.trouble}"
+
+
 def _cells(row: Row) -> tuple[str, str, str, str]:
     met = "-" if row.met is None else "yes" if row.met else "NO"
     return row.what, row.goal, row.measured, met

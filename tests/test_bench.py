@@ -139,6 +139,14 @@ def test_the_table_loses_no_word(counts: list[int]) -> None:
     assert {word for words in cells for word in words} <= set(shown.split())
 
 
+def test_a_document_gets_the_same_table() -> None:
+    """The table for a document has one line for each row, with as many cells as its head, whatever stands in them."""
+    shown = list(results.markdown(section(row(True), Row(what="a|b", goal="", measured="c", met=False), trouble="why")))
+    assert [line.count("|") for line in shown[:4]] == [5, 5, 5, 5]
+    assert [line.split("|")[-2].strip() for line in shown[2:4]] == ["yes", "NO"]
+    assert shown[4:] == ["", "Not measured: why"]
+
+
 def test_the_document_holds_everything() -> None:
     """The JSON form names its schema, the machine, and each row with whether it is met; null where nothing is asked."""
     whole = results.document({"cores": 2}, [section(row(False), row(None), trouble="why")], quick=True)
