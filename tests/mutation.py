@@ -18,8 +18,7 @@ import resource
 import signal
 import sys
 import types
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -27,11 +26,19 @@ from typing import Any
 
 CORE = Path(__file__).parents[1] / "attest" / "core"
 TESTS = Path(__file__).parent / "core"
+WORKERS = 2
 SECONDS = 120
 MEMORY = 2 * 1024**3
 SLOW = "not no_valid_set and not sees_every_kind"
 """Which tests to leave out: they look at so many cases that each surviving mutant would take minutes."""
-EVALUATION = ["evaluate_supersession", "evaluate_binding", "evaluate_release", "evaluate_nearmiss", "evaluate_sets"]
+EVALUATION = [
+    "evaluate_standing",
+    "evaluate_supersession",
+    "evaluate_binding",
+    "evaluate_release",
+    "evaluate_nearmiss",
+    "evaluate_sets",
+]
 TRUSTED: dict[str, list[str]] = {
     "strictjson": ["strictjson"],
     "reference": ["reference"],
@@ -209,8 +216,8 @@ def _code(code: types.CodeType, names: list[str]) -> types.CodeType:
     return code
 
 
-def survives(module: types.ModuleType, mutant: Mutant, files: list[str]) -> bool:
-    """Whether every test passes with the mutant in place; a crash and a test that does not end are failures."""
+def start(module: types.ModuleType, mutant: Mutant, files: list[str]) -> int:
+    """A process that runs the tests with the mutant in place; it ends with 0 if every one of them passes."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -223,7 +230,21 @@ def survives(module: types.ModuleType, mutant: Mutant, files: list[str]) -> bool
             install(module, mutant)
             status = int(bool(_run(["-x", *files])))
         os._exit(status)
-    return os.waitpid(child, 0)[1] == 0
+    return child
+
+
+def surviving(module: types.ModuleType, wanted: Sequence[Mutant], files: list[str]) -> list[Mutant]:
+    """The mutants with which every test passes; a crash and a test that does not end are failures."""
+    alive: list[int] = []
+    running: dict[int, int] = {}
+    for place in range(len(wanted) + WORKERS):
+        if running and (place >= len(wanted) or len(running) == WORKERS):
+            child, status = os.wait()
+            ended = running.pop(child)
+            alive += [ended] if status == 0 else []
+        if place < len(wanted):
+            running[start(module, wanted[place], files)] = place
+    return [wanted[place] for place in sorted(alive)]
 
 
 _AGAIN = "ignore::pytest.PytestAssertRewriteWarning"
@@ -254,13 +275,11 @@ def examine(name: str) -> tuple[int, list[Mutant]]:
     path = CORE / f"{name}.py"
     tree = ast.parse(path.read_text())
     functions = sorted({function for _, function in _nodes(tree) if function is not None})
-    for function in (None, functions[-1]):
-        if not survives(module, _mutant(path, tree, 0, "nothing", function), files):
-            raise RuntimeError(f"the tests of {name} fail without a mutant, so they would notice nothing")
+    unchanged = [_mutant(path, tree, 0, "nothing", function) for function in (None, functions[-1])]
+    if surviving(module, unchanged, files) != unchanged:
+        raise RuntimeError(f"the tests of {name} fail without a mutant, so they would notice nothing")
     all_of_them = list(mutants(path))
-    with ThreadPoolExecutor(max_workers=2) as workers:
-        alive = list(workers.map(lambda mutant: survives(module, mutant, files), all_of_them))
-    return len(all_of_them), [mutant for mutant, lives in zip(all_of_them, alive, strict=True) if lives]
+    return len(all_of_them), surviving(module, all_of_them, files)
 
 
 def main(names: list[str]) -> int:

@@ -76,6 +76,12 @@ SUPERSESSION: dict[str, tuple[Context, Context, bool]] = {
     "other repository, started later": (at(2, "500", repository=generate.OTHER_REPOSITORY), at(1, **STARTED), True),
     "other repository, higher attempt": (at(2, repository=generate.OTHER_REPOSITORY), at(1, run_attempt=2), False),
     "no repository, higher run": (at(2, repository=None), at(1, "101"), False),
+    "no repository on either side, higher run": (at(2, repository=None), at(1, "101", repository=None), False),
+    "no repository on either side, higher attempt": (
+        at(2, repository=None),
+        at(1, repository=None, run_attempt=2),
+        False,
+    ),
     # without Time
     "the old one has no time": (at(2, finished=None), at(1, "101", **STARTED), False),
     "the new one has no time": (at(2), at(1, "101", finished=None, **STARTED), False),
