@@ -15,6 +15,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 _BUILT_BY_MODULE = {
     "peers": ("cosign", "crane", "oras", "olareg"),
     "gitea": ("gitea",),
+    "sigstore": ("fulcio", "rekor-server", "timestamp-server"),
 }
 """The Go programs that `.ci/parts` builds, by the module under `tools/` that pins them."""
 
@@ -30,9 +31,10 @@ def cache_root() -> Path:
 
 @functools.cache
 def _pins(module: str) -> str:
-    """The folder name of a module's builds: the first 16 hex digits over its go.mod and go.sum."""
+    """The folder name of a module's builds: the first 16 hex digits over go.mod, go.sum and its own sources."""
     folder = PROJECT / "tools" / module
-    pinned = (folder / "go.mod").read_bytes() + (folder / "go.sum").read_bytes()
+    files = [folder / "go.mod", folder / "go.sum", *sorted(folder.glob("*/*.go"))]
+    pinned = b"".join(file.read_bytes() for file in files)
     return hashlib.sha256(pinned).hexdigest()[:16]
 
 
