@@ -3,15 +3,20 @@
     AttestError
     ├── UsageError                  exit 2: the command line is wrong
     │   ├── ReferenceInvalid            no reference by digest can be read from the text
-    │   └── TagReference                a tag, where only a digest may stand
+    │   ├── TagReference                a tag, where only a digest may stand
+    │   └── TokenDisagrees              the identity token says something else than the context
     ├── DocumentInvalid             exit 2: a policy, key or other named file is wrong
-    │   └── KeyUnusable                 a key cannot be read, or may not be used
+    │   ├── KeyUnusable                 a key cannot be read, or may not be used
+    │   └── TokenUnusable               no identity token can be read
+    │       ├── TokenExpired                its time is over
+    │       └── TokenAudience               it is for somebody else than Sigstore
     └── Undecided                   exit 3: the question could not be answered
         ├── StoreError                  a registry or a layout
         │   ├── Unreachable                 no connection, or none in time
         │   ├── AccessDenied                401 or 403 after authentication
         │   ├── NotFound                    what was asked for is not there
         │   └── StoreMisbehaved             it answered what it may not answer
+        ├── ServiceFailed               a certificate authority, log, timestamp or token service
         ├── LimitExceeded               an input is larger than we are willing to read
         ├── DeadlineExceeded            the command's own deadline has passed
         ├── NotPublished                pushed, but never visible to a verifier
@@ -61,6 +66,12 @@ class TagReference(UsageError):
     code = "tag-reference"
 
 
+class TokenDisagrees(UsageError):
+    """The identity token says something else about source or run than what would be signed."""
+
+    code = "token-disagrees"
+
+
 class DocumentInvalid(AttestError):
     """A document is wrong. `file`, `line` and `column` (from 1) say where, as far as it is known."""
 
@@ -88,6 +99,24 @@ class KeyUnusable(DocumentInvalid):
     """A key file cannot be read, or holds a key that may not be used."""
 
     code = "key-unusable"
+
+
+class TokenUnusable(DocumentInvalid):
+    """No identity token can be read, or not one that may be sent to a certificate authority."""
+
+    code = "token-unusable"
+
+
+class TokenExpired(TokenUnusable):
+    """The identity token's time is over."""
+
+    code = "token-expired"
+
+
+class TokenAudience(TokenUnusable):
+    """The identity token is for another audience than Sigstore."""
+
+    code = "token-audience"
 
 
 class Undecided(AttestError):
@@ -124,6 +153,12 @@ class StoreMisbehaved(StoreError):
     """The store answered something that its specification does not allow."""
 
     code = "store-misbehaved"
+
+
+class ServiceFailed(Undecided):
+    """A Sigstore service, or a forge's token service, could not be reached or did not do its part."""
+
+    code = "service-failed"
 
 
 class LimitExceeded(Undecided):
