@@ -14,6 +14,7 @@ from tests.parts import docker_registry as docker_registry_part
 from tests.parts import gitea as gitea_part
 from tests.parts import images
 from tests.parts import olareg as olareg_part
+from tests.parts import sigstore as sigstore_part
 from tests.parts.images import BuiltImage
 from tests.parts.once import make_once, shared_folder
 from tests.parts.registry import Registry
@@ -111,3 +112,10 @@ def index_image(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
     """An image index of two platforms, in an OCI layout that is for reading only."""
     folder = make_once(shared_folder(tmp_path_factory), "index-image", images.build_index)
     return images.read(folder / "layout")
+
+
+@pytest.fixture(scope="session")
+def private_sigstore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sigstore_part.PrivateSigstore]:
+    """Fulcio, Rekor v2 and a timestamp server on loopback, which trust an issuer of the tests' own."""
+    with sigstore_part.private_sigstore(tmp_path_factory.mktemp("sigstore")) as running:
+        yield running
