@@ -9,7 +9,7 @@ TESTS ?= not fuzz and not slow
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types rules coverage fuzz bench docs lock clean
+.PHONY: help setup demo sigstore test check lint types rules coverage fuzz bench docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ setup: ## Make .venv with the locked dependencies (the other targets do it thems
 
 demo: setup ## Gate a sample image: sign its lanes, refuse at four, pass at five, and try to cheat
 	@$(python) examples/demo.py
+
+sigstore: setup ## Run a private Sigstore on loopback, with what to type next, until Ctrl-C
+	@$(python) -m tests.parts.sigstore_try
 
 test: setup ## Run the tests; those of real registries and peers are skipped where .ci/parts has not built them
 	@$(python) -m pytest -n $(JOBS) --dist loadgroup -m '$(TESTS)' $(ARGS)
@@ -52,5 +55,5 @@ lock: ## Write requirements/*.txt from pyproject.toml; ARGS=--upgrade takes the 
 	scripts/lock $(ARGS)
 
 clean: ## Remove .venv and everything that was made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist .demo
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist .demo .sigstore
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

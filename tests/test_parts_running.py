@@ -253,7 +253,7 @@ def test_the_script_and_the_tests_agree(tmp_path: Path) -> None:
     assert sorted(printed.split()) == sorted(str(folder / "bin") for folder in cache.iterdir() if folder.is_dir())
     wrong = subprocess.run([*script, "--instal"], env=environment, check=False, capture_output=True, text=True)
     assert (wrong.returncode, wrong.stdout) == (1, "")
-    assert wrong.stderr == "parts: unknown argument '--instal'; usage: .ci/parts [--install]\n"
+    assert wrong.stderr == "parts: unknown argument '--instal'; usage: .ci/parts [--install | peers | gitea | sigstore]\n"
 
 
 def test_the_script_without_go(tmp_path: Path) -> None:
