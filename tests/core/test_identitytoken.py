@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -210,20 +211,16 @@ def test_a_claim_that_is_not_what_it_should_be_is_refused(changed: dict[str, Any
 @given(st.text(max_size=200) | st.builds(raw, st.binary(max_size=200)))
 def test_any_text_is_read_or_refused(text: str) -> None:
     """Nothing but TokenInvalid comes out of any text."""
-    try:
+    with contextlib.suppress(TokenInvalid):
         read_token(text)
-    except TokenInvalid as error:
-        assert str(error)
 
 
 @given(st.sampled_from(sorted(FORGEJO)), st.recursive(st.none() | st.integers() | st.text(), st.lists))
 def test_any_claim_is_read_or_refused(name: str, value: Any) -> None:
     """Whatever stands in a claim, reading and comparing either works or ends with TokenInvalid."""
     payload = json.dumps({**FORGEJO, name: value}).encode()
-    try:
+    with contextlib.suppress(TokenInvalid):
         disagreements(read_token(raw(payload)), Context(**CONTEXT))
-    except TokenInvalid as error:
-        assert str(error)
 
 
 def test_no_error_repeats_the_token() -> None:
@@ -372,8 +369,8 @@ def test_what_the_context_leaves_out_cannot_disagree(name: str) -> None:
 )
 def test_what_the_token_leaves_out_is_not_confirmed(claims: Mapping[str, Any], name: str, what: list[str]) -> None:
     """A missing or empty claim confirms nothing; only the attempt may be missing."""
-    assert differing(claims, **{name: None}) == what
-    assert differing(claims, **{name: ""}) == what
+    for nothing in (None, ""):
+        assert differing({**claims, name: nothing}) == what
 
 
 def test_numbers_may_be_written_as_numbers() -> None:
