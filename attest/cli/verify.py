@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from attest.adapters.clock import SystemClock
-from attest.adapters.files import read_file, write_file
-from attest.adapters.state import StateFile
 from attest.cli.options import format_option, password_option, registry_options, repository_option
-from attest.cli.policies import load_policy
-from attest.cli.progress import waiting
-from attest.cli.signers import open_signer
 from attest.cli.stores import Connection, Stores, named_images
-from attest.cli.terminal import json_text
-from attest.cli.verdict import lines
-from attest.core import limits, report
-from attest.core.evaluate import Remembered
-from attest.core.policy import Policy
-from attest.core.reference import Digest
-from attest.core.statement import parse_time
-from attest.core.verdict import Passed, PassedThen, Refused, Verdict
-from attest.errors import EXIT_PASSED, EXIT_REFUSED, UsageError
-from attest.ops.receipt import inputs_of, write_receipt
-from attest.ops.verify import Question, verify
+from attest.errors import UsageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @click.command(
@@ -90,54 +77,34 @@ def command(
     moment = _moment(at)
     stores = Stores(Connection(timeout=timeout, plain_http=plain_http, ca_file=ca_file, token_hosts=token_hosts))
     named = named_images(stores, images, repositories)
-    policy = load_policy(policy_file)
-    signer = None if receipt_key is None else open_signer(receipt_key, password_file)
-    digests = [image.reference.digest for image in named]
-    demanded: set[Digest] = set()
-    for receipt in receipts:
-        demanded |= inputs_of(read_file(receipt, limit=limits.BUNDLE), file=receipt, images=digests)
-    question = Question(
-        bundles=[read_file(bundle, limit=limits.BUNDLE) for bundle in bundles],
-        demanded=demanded,
-        remembered=_observe(state, policy),
-        at=moment,
-    )
-    with waiting("reading the evidence"):
-        verdict = verify(stores, policy, named, question, clock=SystemClock())
-    if signer is not None and receipt_out is not None and not isinstance(verdict, PassedThen):
-        write_file(receipt_out, write_receipt(verdict, signer=signer, policy_uri=policy_file))
-    _print(verdict, policy, output, historical=moment is not None)
-    return exit_code(verdict)
+    from attest.cli.policies import open_policy
+    from attest.ops.load import names_platforms
+    from attest.ops.reading import Reading
 
+    document = open_policy(policy_file)
+    with Reading(stores, named, platforms=names_platforms(document)) as reading:
+        from attest.cli.decide import Asked, decide  # slow to load; the store is answering meanwhile
 
-def exit_code(verdict: Verdict) -> int:
-    """0 for an explicit pass and for nothing else."""
-    match verdict:
-        case Passed() | PassedThen():
-            return EXIT_PASSED
-        case Refused():
-            return EXIT_REFUSED
+        asked = Asked(
+            images=[image.reference.digest for image in named],
+            bundles=bundles,
+            receipts=receipts,
+            receipt_key=receipt_key,
+            receipt_out=receipt_out,
+            password_file=password_file,
+            state=state,
+            moment=moment,
+            output=output,
+        )
+        return decide(reading, document, asked)
 
 
 def _moment(text: str | None) -> datetime | None:
     if text is None:
         return None
+    from attest.core.statement import parse_time
+
     try:
         return parse_time(text)
     except ValueError as error:
         raise UsageError(f"--at: {error}") from error
-
-
-def _observe(state: str | None, policy: Policy) -> Remembered | None:
-    if state is None:
-        return None
-    return StateFile(state).observe(policy.name, Remembered(serial=policy.serial, digest=policy.digest))
-
-
-def _print(verdict: Verdict, policy: Policy, output: str, *, historical: bool) -> None:
-    if output == "json":
-        document = report.document(verdict, policy, historical=historical)
-        click.echo(json_text(document))
-        return
-    for line in lines(verdict, policy):
-        click.echo(line)

@@ -13,8 +13,8 @@ from attest.core.release import Release
 from attest.core.verdict import Verdict
 from attest.errors import UsageError
 from attest.ops.gather import from_files, gather
-from attest.ops.named import Named
-from attest.ports import Clock, Store
+from attest.ops.reading import Reading
+from attest.ports import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +30,8 @@ class Question:
     """A moment in the past to look at, instead of now."""
 
 
-def verify(store: Store, policy: Policy, images: Sequence[Named], question: Question, *, clock: Clock) -> Verdict:
-    """The verdict on the images as one release.
+def verify(reading: Reading, policy: Policy, question: Question, *, clock: Clock) -> Verdict:
+    """The verdict on the images that are being read, as one release.
 
     Raises:
         UsageError: `at` is later than now.
@@ -40,7 +40,7 @@ def verify(store: Store, policy: Policy, images: Sequence[Named], question: Ques
     now = clock.now()
     if question.at is not None and question.at > now:
         raise UsageError("--at lies in the future", hint="leave --at out to decide about now")
-    release, found = gather(store, images, policy.keyring, platform=policy.platforms is not None)
+    release, found = gather(reading, policy.keyring)
     found += from_files(question.bundles, policy.keyring)
     return evaluate(
         policy,
