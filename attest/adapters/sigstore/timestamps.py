@@ -1,0 +1,63 @@
+"""Trusted times: RFC 3161 timestamps over a signature, verified with the timestamp authorities of a trusted root."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from attest.adapters.sigstore.guard import refusing
+from attest.adapters.sigstore.rootfile import TimestampAuthority
+from attest.core.certificate import NotCertified, Uncertified
+
+if TYPE_CHECKING:
+    from rfc3161_client import TimeStampResponse
+
+MOST: Final = 32
+"""Timestamps on one signature; more are an attack on whoever verifies them (the limit of sigstore's clients)."""
+
+
+def timestamped(
+    authorities: Sequence[TimestampAuthority], responses: Sequence[bytes], signature: bytes
+) -> tuple[datetime, ...]:
+    """The times, in UTC, of those responses that are timestamps over the signature by one of the authorities.
+
+    Raises:
+        NotCertified: `timestamp-invalid`: too many, or one of them twice.
+    """
+    if len(responses) > MOST:
+        raise NotCertified(Uncertified.TIMESTAMP_INVALID, f"{len(responses)} timestamps, more than {MOST}")
+    if len(set(responses)) != len(responses):
+        raise NotCertified(Uncertified.TIMESTAMP_INVALID, "one timestamp stands there twice")
+    times = [_time(authorities, response, signature) for response in responses]
+    return tuple(sorted({time for time in times if time is not None}))
+
+
+def _time(authorities: Sequence[TimestampAuthority], response: bytes, signature: bytes) -> datetime | None:
+    from rfc3161_client import decode_timestamp_response
+
+    for one in authorities:
+        try:
+            with refusing(Uncertified.TIMESTAMP_INVALID, "timestamp"):
+                # Decoded anew each time: verifying takes the signer out of what was decoded.
+                return _verified(one, decode_timestamp_response(response), signature)
+        except NotCertified:
+            continue
+    return None
+
+
+def _verified(one: TimestampAuthority, response: TimeStampResponse, signature: bytes) -> datetime:
+    """RFC 3161 2.4.2 and RFC 5652 5.4: the token's signature, its signer, what it is about; then its time."""
+    from rfc3161_client import VerifierBuilder
+
+    if len(one.chain) < 2:
+        raise ValueError("the chain has no root beside the signing certificate")
+    builder = VerifierBuilder().tsa_certificate(one.chain[0]).add_root_certificate(one.chain[-1])
+    for certificate in one.chain[1:-1]:
+        builder = builder.add_intermediate_certificate(certificate)
+    if not builder.build().verify_message(response, signature):
+        raise ValueError("it does not verify")
+    time = response.tst_info.gen_time.astimezone(UTC)
+    if not one.authority.holds(time):
+        raise ValueError("the authority was not valid then")
+    return time
