@@ -6,6 +6,7 @@ alternative name), X.690 (DER). Nothing here decides whether a certificate is to
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -95,6 +96,7 @@ class Certified:
             raise ValueError("nothing is certified without a verified time")
 
 
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _ARC: Final = "1.3.6.1.4.1.57264.1."
 _LEGACY_ISSUER: Final = _ARC + "1"
 _OTHER_NAME: Final = _ARC + "7"
@@ -193,7 +195,7 @@ def _said(text: str, where: str) -> str:
     """A value that is there says something: Fulcio leaves out what is empty, and no claim holds a control character."""
     if not text:
         raise _invalid(f"{where} is empty")
-    if any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in text):
+    if _CONTROL.search(text):
         raise _invalid(f"{where} holds a control character")
     return text
 

@@ -28,22 +28,21 @@ def logged_verifier(entry: LogEntry, envelope: Envelope) -> bytes:
     body = _body(entry)
     match entry.kind, entry.version:
         case "dsse", "0.0.1":
-            spec = _object(body, "spec")
-            signature, verifier = _only(spec, "signature", "verifier")
+            spec, signature = _object(body, "spec"), envelope.signature
+            logged, verifier = _only(spec, "signature", "verifier")
         case "intoto", "0.0.2":
             spec = _object(_object(body, "spec"), "content")
-            logged = _object(spec, "envelope")
-            if logged.get("payloadType") != envelope.payload_type:
-                raise _differs("it is of another payloadType")
             # The type keeps base64 in base64: the JSON of a byte string that holds the DSSE field as it stands.
-            encoded, verifier = _only(logged, "sig", "publicKey")
-            signature = _base64(encoded, "signature")
+            signature = base64.b64encode(envelope.signature)
+            logged, verifier = _only(_object(spec, "envelope"), "sig", "publicKey")
+            if _object(spec, "envelope").get("payloadType") != envelope.payload_type:
+                raise _differs("it is of another payloadType")
         case _:
             raise _differs(f"its kind is {shown(entry.kind)} {shown(entry.version)}, not that of an attestation")
     hashed = _object(spec, "payloadHash")
     if hashed.get("algorithm") != "sha256" or hashed.get("value") != hashlib.sha256(envelope.payload).hexdigest():
         raise _differs("it is of another payload")
-    if signature != envelope.signature:
+    if logged != signature:
         raise _differs("it is of another signature")
     return verifier
 
@@ -74,14 +73,14 @@ def _only(parent: dict[str, Any], signature: str, verifier: str) -> tuple[bytes,
             raise _differs("its body has not exactly one signature")
 
 
-def _base64(text: Json | bytes, name: str) -> bytes:
-    if not isinstance(text, str | bytes):
+def _base64(text: Json, name: str) -> bytes:
+    if not isinstance(text, str):
         raise _differs(f"its {name} is not base64")
     try:
         value = binascii.a2b_base64(text)
     except ValueError as error:
         raise _differs(f"its {name} is not base64") from error
-    if base64.b64encode(value) != (text.encode("utf-8") if isinstance(text, str) else text):
+    if base64.b64encode(value).decode("ascii") != text:
         raise _differs(f"its {name} is not canonical base64")
     return value
 

@@ -88,7 +88,6 @@ class SigstoreTrust:
             ct_log_id=_ct_log_id(leaf),
             times=times,
         )
-        self._refuse_retired_issuer(leaf, selection)
         root, verifier = self._verifier(selection)
         case = Case(
             bundle=parsed,
@@ -101,7 +100,12 @@ class SigstoreTrust:
             logs=tuple(self._root.logs[at] for at in selection.logs),
         )
         # 6. to 13.
-        _decide(case)
+        try:
+            _decide(case)
+        except NotCertified as error:
+            if error.code is Uncertified.CHAIN_INVALID:
+                self._refuse_retired_issuer(leaf, selection)
+            raise
         return Certified(certificate=certificate, times=times)
 
     def times(self, bundle: bytes) -> tuple[datetime, ...]:
