@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 _BEFORE = datetime.timedelta(days=1)
-_AFTER = datetime.timedelta(days=30)
+_AFTER = datetime.timedelta(days=365)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,220 @@
+"""Whom Sigstore's signers ask and its verifiers believe: trusted roots, signing configurations, and their rotation.
+
+Source: sigstore `protobuf-specs`, `sigstore_trustroot.proto`. The documents themselves are `attest.core.trustdocument`.
+What a trusted root means for verifying is not decided here; this is for people who set services up and rotate keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from attest.core.keys import PublicKey
+from attest.core.rootwindow import Window
+
+_CURVES: Final[Mapping[str, str]] = {
+    "secp256r1": "PKIX_ECDSA_P256_SHA_256",
+    "secp384r1": "PKIX_ECDSA_P384_SHA_384",
+    "secp521r1": "PKIX_ECDSA_P521_SHA_512",
+}
+_RSA_BITS: Final = (2048, 3072, 4096)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """A certificate or timestamp authority: its chain, from the certificate that signs up to the root."""
+
+    url: str
+    chain: tuple[x509.Certificate, ...]
+    window: Window
+    """When it is to be believed; both ends belong to it."""
+    organization: str = ""
+    common_name: str = ""
+    operator: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """A transparency log, or a certificate transparency log."""
+
+    url: str
+    key: bytes = field(repr=False)
+    """DER, as the document has it."""
+    details: str
+    """The key's algorithm, as `PublicKeyDetails` names it."""
+    log_id: bytes
+    window: Window
+    hash_algorithm: str = "SHA2_256"
+    checkpoint_key_id: bytes | None = None
+    operator: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the DER public key."""
+        return f"sha256:{hashlib.sha256(self.key).hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedRoot:
+    """Whom a verifier believes, and from when to when."""
+
+    certificate_authorities: tuple[Authority, ...]
+    logs: tuple[Log, ...]
+    ct_logs: tuple[Log, ...]
+    timestamp_authorities: tuple[Authority, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service that a signer asks."""
+
+    url: str
+    version: int
+    """The major version of its API."""
+    window: Window
+    operator: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """How many of several services a signer asks: `ALL`, `ANY` (one of them), or `EXACT`ly `count`."""
+
+    selector: str
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningConfig:
+    """Which services a signer asks."""
+
+    certificate_authorities: tuple[Service, ...]
+    issuers: tuple[Service, ...]
+    logs: tuple[Service, ...]
+    timestamp_authorities: tuple[Service, ...]
+    log_selector: Selector | None
+    timestamp_selector: Selector | None
+
+
+def key_details(key: PublicKey) -> str:
+    """How `PublicKeyDetails` names the algorithm of a key.
+
+    Raises:
+        ValueError: it has no name that the Sigstore clients verify with.
+    """
+    match key:
+        case ed25519.Ed25519PublicKey():
+            return "PKIX_ED25519"
+        case ec.EllipticCurvePublicKey() if key.curve.name in _CURVES:
+            return _CURVES[key.curve.name]
+        case rsa.RSAPublicKey() if key.key_size in _RSA_BITS:
+            return f"PKIX_RSA_PKCS1V15_{key.key_size}_SHA256"
+        case ec.EllipticCurvePublicKey():
+            raise ValueError(f"an ECDSA key on {key.curve.name}; P-256, P-384 and P-521 are verified")
+        case rsa.RSAPublicKey():
+            raise ValueError(f"an RSA key of {key.key_size} bits; 2048, 3072 and 4096 are verified")
+
+
+def key_of(der: bytes) -> PublicKey:
+    """The public key of DER bytes.
+
+    Raises:
+        ValueError: there is none in them, or one of an algorithm that logs do not use.
+    """
+    try:
+        key = serialization.load_der_public_key(der)
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("no public key in DER") from None
+    if not isinstance(key, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey):
+        raise ValueError("neither ECDSA, Ed25519 nor RSA")
+    return key
+
+
+def key_bytes(key: PublicKey) -> bytes:
+    """A public key as DER (SubjectPublicKeyInfo)."""
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def log_ids(key: PublicKey, origin: str) -> tuple[bytes, bytes]:
+    """Both ids that a log with this key may have: that of the key alone, and that of the key under the origin.
+
+    The first is RFC 6962, section 3.2, which certificate transparency logs and Rekor v1 use; the second is the key id
+    of a C2SP signed note, in full, which Rekor v2 uses. For ECDSA both are the same.
+    """
+    alone = hashlib.sha256(key_bytes(key)).digest()
+    name = origin.encode() + b"\n"
+    match key:
+        case ed25519.Ed25519PublicKey():
+            raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+            return alone, hashlib.sha256(name + b"\x01" + raw).digest()
+        case rsa.RSAPublicKey():
+            return alone, hashlib.sha256(name + b"\xffPKIX-RSA-PKCS#1v1.5" + key_bytes(key)).digest()
+        case ec.EllipticCurvePublicKey():
+            return alone, alone
+
+
+def origin_of(url: str) -> str:
+    """The origin that clients expect in a Rekor v2 log's checkpoints: the host name of its address, without port."""
+    return urlsplit(url).hostname or ""
+
+
+def certificate_bytes(certificate: x509.Certificate) -> bytes:
+    """A certificate as DER."""
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
+def certificate_fingerprint(certificate: x509.Certificate) -> str:
+    """SHA-256 of the DER certificate."""
+    return f"sha256:{hashlib.sha256(certificate_bytes(certificate)).hexdigest()}"
+
+
+def succeed(old: TrustedRoot, new: TrustedRoot, *, until: datetime) -> TrustedRoot:
+    """What the services answer now, after what a root had before.
+
+    What the old root has stays as it is. Where a service at the same address now has another key, its old window ends
+    at `until`, unless it ended before; what is new is added.
+
+    Raises:
+        ValueError: a window that would have to end begins after `until`.
+    """
+    return TrustedRoot(
+        certificate_authorities=_succeed(old.certificate_authorities, new.certificate_authorities, _chain, until),
+        logs=_succeed(old.logs, new.logs, _log_identity, until),
+        ct_logs=_succeed(old.ct_logs, new.ct_logs, _log_identity, until),
+        timestamp_authorities=_succeed(old.timestamp_authorities, new.timestamp_authorities, _chain, until),
+    )
+
+
+_Entry = TypeVar("_Entry", Authority, Log)
+
+
+def _succeed(
+    old: tuple[_Entry, ...], new: tuple[_Entry, ...], identity: Callable[[_Entry], object], until: datetime
+) -> tuple[_Entry, ...]:
+    kept = list(old)
+    for entry in new:
+        if any(identity(one) == identity(entry) and one.window.end is None for one in kept):
+            continue
+        for at, one in enumerate(kept):
+            if one.url == entry.url and (one.window.end is None or one.window.end > until):
+                if one.window.start is not None and one.window.start > until:
+                    raise ValueError(f"the window of {one.url} begins after the time at which it would end")
+                kept[at] = replace(one, window=Window(start=one.window.start, end=until))
+        kept.append(entry)
+    return tuple(kept)
+
+
+def _chain(authority: Authority) -> object:
+    return authority.chain
+
+
+def _log_identity(log: Log) -> object:
+    return log.key, log.log_id
