@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from attest.core.certificate import Certificate
 from attest.core.document import Document
+from attest.core.keys import TrustedKey
 from attest.core.oci import Descriptor
 from attest.core.reference import Digest, ImageReference, TagReferences
 from attest.core.release import StoredImage
@@ -71,6 +73,11 @@ class Signer(Protocol):
     """Signs with one key; the key itself stays behind it."""
 
     @property
+    def public(self) -> TrustedKey:
+        """The public half."""
+        ...
+
+    @property
     def hint(self) -> str:
         """`verificationMaterial.publicKey.hint` of a bundle: base64 of the SHA-256 of the DER public key."""
         ...
@@ -82,6 +89,31 @@ class Signer(Protocol):
 
     def sign(self, message: bytes) -> bytes:
         """The signature over the message, in the encoding of the DSSE and Sigstore specifications."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A finished bundle, and who signed it since when."""
+
+    bundle: bytes
+    fingerprint: Digest
+    """SHA-256 of the DER public key that verifies it."""
+    certificate: Certificate | None = None
+    """Whom the key was certified for; None for a managed key."""
+    times: tuple[datetime, ...] = ()
+    """When timestamp authorities and logs saw the signature, verified, in UTC."""
+
+
+class BundleSigner(Protocol):
+    """Signs Statements: with a managed key, with one whose signatures are witnessed, or as what a job is."""
+
+    def sign(self, payload: bytes) -> Signed:
+        """A Sigstore bundle of the in-toto Statement that the payload is.
+
+        Raises:
+            attest.errors.ServiceFailed: a service that has a part in it failed. Nothing was attached to anything.
+        """
         ...
 
 
