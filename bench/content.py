@@ -15,7 +15,7 @@ from attest.core.predicates import TEST_RESULT, Result, test_result
 from attest.core.reference import ImageReference, LayoutImage, RegistryImage, Repository, digest_of
 from attest.core.statement import Context
 from attest.ops.named import Named
-from attest.ops.sign import sign
+from attest.ops.sign import Unwitnessed, sign
 from bench.stage import COMMIT, SOURCE, Stage
 from tests.layouts import Layout
 from tests.parts.registry import Registry
@@ -99,11 +99,11 @@ def bundle(stage: Stage, lane: LaneOf, image: ImageReference, repository: Reposi
     )
     return sign(
         [Named(reference=image, repository=repository)],
-        signer=load_signer(stage.key(lane.name).private, None),
+        signer=Unwitnessed(key=load_signer(stage.key(lane.name).private, None)),
         context=context,
         predicate_type=lane.predicate_type,
         predicate=lane.predicate,
-    )
+    ).bundle
 
 
 def publish(stage: Stage, registry: Registry, pushed: Pushed, lanes: Sequence[LaneOf]) -> None:

@@ -11,9 +11,9 @@ from attest.adapters.clock import SystemClock
 from attest.adapters.files import read_file, write_file
 from attest.cli.attach import report
 from attest.cli.claims import claims_options, collect_claims
-from attest.cli.options import format_option, password_option, registry_options, repository_option
+from attest.cli.options import format_option, registry_options, repository_option
 from attest.cli.progress import waiting
-from attest.cli.signers import open_signer
+from attest.cli.signers import SignerOptions, choose_signer, signed_document, signed_lines, signer_options
 from attest.cli.stores import Connection, Stores, named_images
 from attest.core import limits
 from attest.core.predicates import TEST_RESULT, PredicateInvalid, Result, test_result
@@ -32,14 +32,12 @@ Examples:
   attest sign IMAGE --lane build --key keys/builder.key \\
       --predicate-type https://slsa.dev/provenance/v1 --predicate provenance.json
   attest sign IMAGE --lane e2e --key keys/e2e.key --result passed --output e2e.json --no-push
+  attest sign IMAGE --lane e2e --keyless --trust-config sigstore.json --result passed
 """,
 )
 @click.argument("images", nargs=-1, required=True)
 @click.option("--lane", metavar="NAME", required=True, help="The validation lane that this is the outcome of.")
-@click.option(
-    "--key", metavar="FILE", type=click.Path(), required=True, help="Private key of the lane: PEM, or cosign's."
-)
-@password_option
+@signer_options
 @click.option(
     "--result", type=click.Choice(["passed", "failed", "warned"]), help="Sign a test-result with this result."
 )
@@ -60,8 +58,11 @@ Examples:
 def command(
     images: tuple[str, ...],
     lane: str,
-    key: str,
+    key: str | None,
     password_file: str | None,
+    keyless: bool,
+    trust_config: str | None,
+    identity_token: str | None,
     result: str | None,
     predicate_type: str | None,
     predicate_file: str | None,
@@ -80,6 +81,9 @@ def command(
     One in-toto Statement is made for all of the images. Source, run and times come from the options, else from the
     CI's variables, else from git; what was used is shown. It ends with success only when the attestation is visible
     through the listing that `attest verify` uses.
+
+    A key signs, or with --keyless the identity of the job: its forge's token has to confirm the source and the run,
+    else nothing is signed.
     """
     if not is_lane(lane):
         raise UsageError(
@@ -87,43 +91,65 @@ def command(
         )
     if no_push and output_file is None:
         raise UsageError("--no-push without --output would sign and throw it away", hint="add --output FILE")
+    options = SignerOptions(
+        key=key,
+        password_file=password_file,
+        keyless=keyless,
+        trust_config=trust_config,
+        identity_token=identity_token,
+    )
+    options.check()
+    if predicate_file == identity_token == "-":
+        raise UsageError("--predicate and --identity-token cannot both be standard input")
     kind, predicate = _predicate(result, predicate_type, predicate_file)
     clock = SystemClock()
     collected = collect_claims(lane, claims, clock=clock)
-    signer = open_signer(key, password_file)
+    chosen = choose_signer(options, collected.context, timeout=timeout, ca_file=ca_file, clock=clock)
     connection = Connection(
-        timeout=timeout, plain_http=plain_http, ca_file=ca_file, token_hosts=token_hosts, push=not no_push
+        timeout=timeout if chosen.deadline is None else chosen.deadline.remaining(),
+        plain_http=plain_http,
+        ca_file=ca_file,
+        token_hosts=token_hosts,
+        push=not no_push,
     )
     stores = Stores(connection)
     named = named_images(stores, images, repositories)
     if output == "text":
-        for line in collected.lines():
+        for line in (*collected.lines(), *chosen.lines()):
             click.echo(line, err=True)
     attachments: tuple[Attachment, ...] = ()
     with waiting("signing" if no_push else "attaching the attestation"):
         targets = () if no_push else describe(stores, [image.reference for image in named])
         try:
-            bundle = sign(named, signer=signer, context=collected.context, predicate_type=kind, predicate=predicate)
+            signed = sign(
+                named, signer=chosen.signer, context=collected.context, predicate_type=kind, predicate=predicate
+            )
         except (StatementInvalid, PredicateInvalid) as error:
             raise UsageError(f"this cannot be signed: {error}") from error
         if output_file is not None:
-            write_file(output_file, bundle)
+            write_file(output_file, signed.bundle)
         if not no_push:
-            attachments = attach(stores, targets, bundle, clock=clock)
-    report(
-        output, bundle, attachments, _said(lane, kind, predicate, signer.fingerprint, write_context(collected.context))
-    )
+            attachments = attach(stores, targets, signed.bundle, clock=clock)
+    if output == "text":
+        for line in signed_lines(signed):
+            click.echo(line, err=True)
+    said = _said(lane, kind, predicate, signed_document(signed, chosen), write_context(collected.context))
+    report(output, signed.bundle, attachments, said)
     return EXIT_PASSED
 
 
 def _said(
-    lane: str, predicate_type: str, predicate: Mapping[str, Any], key: str, annotations: Mapping[str, str]
+    lane: str,
+    predicate_type: str,
+    predicate: Mapping[str, Any],
+    signer: Mapping[str, Any],
+    annotations: Mapping[str, str],
 ) -> dict[str, Any]:
     return {
         "lane": lane,
         "predicate_type": predicate_type,
         "result": predicate.get("result") if predicate_type == TEST_RESULT else None,
-        "key": key,
+        **signer,
         "context": {name.rpartition("/")[2]: value for name, value in annotations.items()},
     }
 

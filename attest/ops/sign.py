@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from attest.core.envelope import pae, read_bundle, write_bundle
+from attest.core.identitytoken import TokenClaims, disagreements
 from attest.core.oci import IN_TOTO, Descriptor
 from attest.core.predicates import result_of
 from attest.core.reference import Digest, ImageReference, digest_of
 from attest.core.statement import Context, format_time, read_statement, write_statement
 from attest.core.strictjson import Json
+from attest.errors import TokenDisagrees
 from attest.ops.named import Named
 from attest.ops.parallel import each
-from attest.ports import Clock, Published, Signer, Store
+from attest.ports import BundleSigner, Clock, Published, Signed, Signer, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,37 @@ class Attachment:
     published: Published
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unwitnessed:
+    """Signs with a managed key and nobody else; `attest.ports.BundleSigner`."""
+
+    key: Signer
+
+    def sign(self, payload: bytes) -> Signed:
+        """A bundle whose time nobody vouches for."""
+        signature = self.key.sign(pae(IN_TOTO, payload))
+        bundle = write_bundle(payload=payload, signature=signature, hint=self.key.hint)
+        return Signed(bundle=bundle, fingerprint=self.key.fingerprint)
+
+
+def agree(claims: TokenClaims, context: Context) -> None:
+    """Let a signature be made only over a context that the identity token confirms.
+
+    Raises:
+        TokenDisagrees: source or run is another one; the message names each difference.
+    """
+    found = disagreements(claims, context)
+    if not found:
+        return
+    hint = "sign in the job that the token is of, without options that name another source or run"
+    if claims.job is not None and claims.job.proposed and {one.what for one in found} & {"commit", "ref"}:
+        hint = (
+            "the token of a pull or merge request may name the merge commit that the forge made up: sign where the "
+            "change was pushed; or, if that commit is what was tested, name it with --source-commit and --source-ref"
+        )
+    raise TokenDisagrees(f"the identity token does not confirm the context: {'; '.join(map(str, found))}", hint=hint)
+
+
 def describe(store: Store, images: Sequence[ImageReference]) -> tuple[Target, ...]:
     """Find the images, before anything is signed about them.
 
@@ -47,22 +80,23 @@ def describe(store: Store, images: Sequence[ImageReference]) -> tuple[Target, ..
 def sign(
     images: Sequence[Named],
     *,
-    signer: Signer,
+    signer: BundleSigner,
     context: Context,
     predicate_type: str,
     predicate: Mapping[str, Json],
-) -> bytes:
+) -> Signed:
     """One bundle with one Statement v1 about all the images.
 
     Raises:
         StatementInvalid, PredicateInvalid: what would be signed is nothing that `attest verify` reads.
+        ServiceFailed: a service that has a part in signing did not do it.
     """
     result_of(predicate_type, predicate)
     subjects: dict[Digest, str] = {}
     for image in images:
         subjects.setdefault(image.reference.digest, subject_name(image))
     payload = write_statement(subjects=subjects, context=context, predicate_type=predicate_type, predicate=predicate)
-    return write_bundle(payload=payload, signature=signer.sign(pae(IN_TOTO, payload)), hint=signer.hint)
+    return signer.sign(payload)
 
 
 def attach(store: Store, targets: Sequence[Target], bundle: bytes, *, clock: Clock) -> tuple[Attachment, ...]:

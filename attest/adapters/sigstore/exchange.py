@@ -42,6 +42,14 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 _LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|::1")
 
 
+class ServiceRefused(ServiceFailed):
+    """A service answered with a status that says no."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """A service, by what it does and where it is."""
@@ -59,7 +67,8 @@ class Network:
 
     deadline: Deadline
     ca_file: str | None = None
-    """PEM file of the authorities to trust in place of the system's."""
+    """PEM file of authorities to trust beside the system's. A registry that is spoken to under authorities of its
+    own says nothing about Fulcio, which may be the public one."""
 
     def session(self, service: Service) -> requests.Session:
         """A new session for one service."""
@@ -78,15 +87,16 @@ class Network:
         return session
 
     def tls(self) -> ssl.SSLContext:
-        """TLS that trusts the system's authorities, or those in the file and no others."""
-        try:
-            return ssl.create_default_context(cafile=self.ca_file)
-        except OSError as error:
-            if self.ca_file is None:
-                raise
-            raise DocumentInvalid(
-                "no authorities can be read from it", file=self.ca_file, hint="--ca-file takes a PEM file"
-            ) from error
+        """TLS that trusts the system's authorities, and those in the file."""
+        context = ssl.create_default_context()
+        if self.ca_file is not None:
+            try:
+                context.load_verify_locations(cafile=self.ca_file)
+            except OSError as error:
+                raise DocumentInvalid(
+                    "no authorities can be read from it", file=self.ca_file, hint="--ca-file takes a PEM file"
+                ) from error
+        return context
 
     def within(self, service: Service, work: Callable[[], T]) -> T:
         """The result of work that waits for a service, if it comes before the deadline.
@@ -181,7 +191,8 @@ class _Adapter(HTTPAdapter):
         if 300 <= response.status_code < 400:
             raise ServiceFailed(f"{service} answered with a redirect, and none is followed")
         if response.status_code >= 400:
-            raise ServiceFailed(f"{service} answered {response.status_code}{_reason(response)}")
+            status = response.status_code
+            raise ServiceRefused(f"{service} answered {status}{_reason(response)}", status=status)
         return response
 
     def _exchange(self, request: requests.PreparedRequest) -> requests.Response:
