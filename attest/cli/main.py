@@ -27,6 +27,7 @@ _COMMANDS = {
     "policy": ("attest.cli.policy", "Check and explain policies."),
     "resolve": ("attest.cli.resolve", "Print the digest reference that a tag stands for now."),
     "sign": ("attest.cli.sign", "Sign a lane's outcome about images."),
+    "trust": ("attest.cli.trust", "Make and explain the trusted roots of a Sigstore."),
     "verify": ("attest.cli.verify", "Refuse images without the full set of evidence."),
 }
 

@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
 
 from attest.core.keys import PublicKey
 from attest.core.rootwindow import Window
@@ -59,8 +60,8 @@ class Log:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the DER public key."""
-        return f"sha256:{hashlib.sha256(self.key).hexdigest()}"
+        """SHA-256 of the DER public key (SubjectPublicKeyInfo, also where the document has it as PKCS #1)."""
+        return f"sha256:{hashlib.sha256(key_bytes(key_of(self.key))).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,30 @@ class SigningConfig:
     timestamp_authorities: tuple[Service, ...]
     log_selector: Selector | None
     timestamp_selector: Selector | None
+
+
+def authority_of(url: str, chain: tuple[x509.Certificate, ...], window: Window) -> Authority:
+    """An authority at an address, named as its root certificate is."""
+    names = {
+        oid: next((str(one.value) for one in chain[-1].subject.get_attributes_for_oid(oid)), "")
+        for oid in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME)
+    }
+    return Authority(
+        url=url,
+        chain=chain,
+        window=window,
+        organization=names[NameOID.ORGANIZATION_NAME],
+        common_name=names[NameOID.COMMON_NAME],
+    )
+
+
+def log_of(url: str, key: PublicKey, log_id: bytes, window: Window) -> Log:
+    """A log with this key.
+
+    Raises:
+        ValueError: the key is of an algorithm that the Sigstore clients do not verify with.
+    """
+    return Log(url=url, key=key_bytes(key), details=key_details(key), log_id=log_id, window=window)
 
 
 def key_details(key: PublicKey) -> str:
