@@ -1,7 +1,7 @@
 """A small Sigstore made of keys alone: authority, CT log, Rekor v1 and v2, timestamps. Every single thing can be wrong.
 
 `Recipe()` is a bundle as it should be; `dataclasses.replace` spoils one thing of it, and what hangs on that thing is
-still made rightly. Nothing runs and nothing is random but ECDSA's nonces, so a test says what it wants in one line.
+still made rightly. Nothing runs, nothing is random or of the clock: the same recipe gives the same bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ IN_TOTO: Final = "application/vnd.in-toto+json"
 ISSUER: Final = "https://git.example.org/api/actions"
 IDENTITY: Final = "https://git.example.org/plex/playlist/.forgejo/workflows/check.yml@refs/heads/main"
 SHA256: Final = hashes.SHA256()
-ECDSA: Final = ec.ECDSA(SHA256)
+ECDSA: Final = ec.ECDSA(SHA256, deterministic_signing=True)
 PAYLOAD: Final = json.dumps(
     {
         "_type": "https://in-toto.io/Statement/v1",
@@ -148,7 +148,7 @@ class Authority:
             self._builder("root", "root", p256(f"{self.name} root"), self.not_after)
             .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
             .add_extension(_key_usage(sign=False, certify=True), critical=True)
-            .sign(p256(f"{self.name} root"), SHA256)
+            .sign(p256(f"{self.name} root"), SHA256, ecdsa_deterministic=True)
         )
 
     def _lower(self) -> x509.Certificate:
@@ -161,13 +161,13 @@ class Authority:
                 builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
                 .add_extension(_key_usage(sign=True, certify=False), critical=True)
                 .add_extension(x509.ExtendedKeyUsage([self.usage]), critical=True)
-                .sign(above, SHA256)
+                .sign(above, SHA256, ecdsa_deterministic=True)
             )
         return (
             builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_key_usage(sign=False, certify=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
-            .sign(above, SHA256)
+            .sign(above, SHA256, ecdsa_deterministic=True)
         )
 
     def _builder(self, subject: str, issuer: str, key: PrivateKey, end: datetime) -> x509.CertificateBuilder:
@@ -403,7 +403,7 @@ class Certificate:
         if promises is not None:
             listed = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2"), promises)
             builder = builder.add_extension(listed, critical=False)
-        return builder.sign(self.ca.key, SHA256)
+        return builder.sign(self.ca.key, SHA256, ecdsa_deterministic=True)
 
     def _promise(self, log: Log) -> bytes:
         """A signed certificate timestamp of the certificate without any (RFC 6962 3.2)."""
