@@ -12,18 +12,20 @@ import binascii
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING, TypeAlias
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from attest.core.keys import PublicKey
 from attest.core.strictjson import Json, JsonInvalid, loads
 from attest.core.trustroot import key_bytes, key_details, key_of, log_ids
 
-Chain = tuple[x509.Certificate, ...]
+if TYPE_CHECKING:  # loaded where a certificate is read, as in attest.core.certificate
+    from cryptography import x509
+
+Chain: TypeAlias = "tuple[x509.Certificate, ...]"
 """Certificates from the one that signs up to the root."""
 
 _SIGNATURE = "— "
@@ -77,6 +79,8 @@ def read_chain(content: bytes) -> Chain:
     Raises:
         AnswerInvalid: there is no certificate in it, or one cannot be read.
     """
+    from cryptography import x509
+
     try:
         return tuple(x509.load_pem_x509_certificates(content))
     except ValueError:
@@ -135,6 +139,9 @@ def check_timestamp_chain(chain: Chain, now: datetime) -> None:
     Raises:
         AnswerInvalid: with the first thing that is wrong.
     """
+    from cryptography import x509
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
     _check_links(chain, now)
     try:
         usage = chain[0].extensions.get_extension_for_class(x509.ExtendedKeyUsage)
@@ -167,6 +174,8 @@ def _check_links(chain: Chain, now: datetime) -> None:
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
+    from cryptography import x509
+
     try:
         return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
     except (x509.ExtensionNotFound, ValueError):

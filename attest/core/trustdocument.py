@@ -13,10 +13,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attest.core.document import Path, show
@@ -35,6 +34,9 @@ from attest.core.trustroot import (
     key_of,
     origin_of,
 )
+
+if TYPE_CHECKING:  # loaded where a certificate is read, as in attest.core.certificate
+    from cryptography import x509
 
 TRUSTED_ROOT: Final = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
 SIGNING_CONFIG: Final = "application/vnd.dev.sigstore.signingconfig.v0.2+json"
@@ -182,6 +184,8 @@ def _authority(value: Json, path: Path) -> Authority:
 
 
 def _certificate(value: Json, path: Path) -> x509.Certificate:
+    from cryptography import x509
+
     members = _members(value, path, {"rawBytes"})
     try:
         return x509.load_der_x509_certificate(_bytes(_required(members, path, "rawBytes"), (*path, "rawBytes")))

@@ -10,17 +10,18 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import NameOID
 
 from attest.core.keys import PublicKey
 from attest.core.rootwindow import Window
+
+if TYPE_CHECKING:  # loaded where a certificate is read, as in attest.core.certificate
+    from cryptography import x509
 
 _CURVES: Final[Mapping[str, str]] = {
     "secp256r1": "PKIX_ECDSA_P256_SHA_256",
@@ -107,6 +108,8 @@ class SigningConfig:
 
 def authority_of(url: str, chain: tuple[x509.Certificate, ...], window: Window) -> Authority:
     """An authority at an address, named as its root certificate is."""
+    from cryptography.x509.oid import NameOID
+
     names = {
         oid: next((str(one.value) for one in chain[-1].subject.get_attributes_for_oid(oid)), "")
         for oid in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME)

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import combinations
-
-from cryptography import x509
+from typing import TYPE_CHECKING
 
 from attest.core.rootwindow import Window
 from attest.core.strictjson import Json
@@ -30,6 +29,9 @@ from attest.core.trustroot import (
     log_ids,
     origin_of,
 )
+
+if TYPE_CHECKING:  # loaded where a certificate is read, as in attest.core.certificate
+    from cryptography import x509
 
 SCHEMA = "attest.trust/v1"
 
