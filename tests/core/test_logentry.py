@@ -99,7 +99,7 @@ def test_an_entry_of_another_payload_type_is_refused() -> None:
         (lambda body: signatures_of(body).clear(), "not exactly one signature"),
         (lambda body: signatures_of(body).append({}), "not exactly one signature"),
         (lambda body: signatures_of(body).__setitem__(0, "text"), "not exactly one signature"),  # type: ignore[call-overload]
-        (lambda body: signatures_of(body).__setitem__(0, {}), "is not base64"),  # type: ignore[call-overload]
+        (lambda body: signatures_of(body).__setitem__(0, {}), "is not base64"),
         (lambda body: [one.update(dict.fromkeys(one, "é")) for one in signatures_of(body)], "is not base64"),
         (lambda body: [one.update(dict.fromkeys(one, "AAA")) for one in signatures_of(body)], "is not base64"),
         (lambda body: [one.update(dict.fromkeys(one, "AB==")) for one in signatures_of(body)], "canonical base64"),
