@@ -9,16 +9,19 @@ from __future__ import annotations
 import enum
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from attest.adapters.sigstore.exchange import Network, Service, is_safe
+from attest.adapters.sigstore.roots import PUBLIC_GOOD as REPOSITORY
+from attest.adapters.sigstore.roots import SIGNING_CONFIG, TRUSTED_ROOT, fetch
 from attest.core.strictjson import Json, JsonInvalid, loads
-from attest.errors import DocumentInvalid, ServiceFailed
+from attest.errors import DocumentInvalid
 
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig, SigningConfig
 
-PUBLIC_GOOD: Final = "the public-good instance"
+_MEDIA_TYPE: Final = "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json"
 
 
 class LogVersion(enum.Enum):
@@ -73,31 +76,23 @@ def read_services(content: bytes, *, file: str) -> Services:
     return _selected(signing, document, file)
 
 
-def public_good(network: Network) -> Services:
-    """The services of the public-good instance, by way of its TUF repository.
+def public_good(cache: Path, network: Network, *, url: str = REPOSITORY, bootstrap: bytes | None = None) -> Services:
+    """The services of the public-good instance, or of another that publishes them in the same way, through TUF.
 
     Raises:
-        ServiceFailed: the repository could not be reached, or what it serves does not verify.
+        UsageError, ServiceFailed, DocumentInvalid: as `attest.adapters.sigstore.roots.fetch` and `read_services`.
     """
-    from sigstore._internal.tuf import DEFAULT_TUF_URL
-    from sigstore.errors import Error
-    from sigstore.models import ClientTrustConfig
-
-    repository = Service(name="the TUF repository", url=DEFAULT_TUF_URL)
-
-    def fetch() -> bytes:
-        inner = ClientTrustConfig.production()._inner
-        return str(inner.to_json()).encode()
-
-    try:
-        content = network.within(repository, fetch)
-    except Error as error:
-        raise ServiceFailed(
-            f"{repository} could not be asked for {PUBLIC_GOOD}", hint="--trust-config FILE names services of your own"
-        ) from error
-    except OSError as error:
-        raise ServiceFailed(f"what {repository} serves cannot be kept: {error.strerror}") from error
-    return read_services(content, file=PUBLIC_GOOD)
+    fetched = fetch(
+        (TRUSTED_ROOT, SIGNING_CONFIG), cache=cache, deadline=network.deadline, url=url, bootstrap=bootstrap
+    )
+    parts = []
+    for name in (TRUSTED_ROOT, SIGNING_CONFIG):
+        try:
+            parts.append(loads(fetched.files[name]))
+        except JsonInvalid as error:
+            raise _invalid(f"{name} is not strict JSON: {error}", url) from error
+    both = {"mediaType": _MEDIA_TYPE, "trustedRoot": parts[0], "signingConfig": parts[1]}
+    return read_services(json.dumps(both).encode(), file=url)
 
 
 def _parsed(content: bytes, document: Json, file: str) -> ClientTrustConfig:
@@ -156,5 +151,5 @@ def _invalid(message: str, file: str) -> DocumentInvalid:
     return DocumentInvalid(
         f"no client trust configuration that can be used: {message}",
         file=file,
-        hint=None if file == PUBLIC_GOOD else f"attest trust show {file} says what is in it",
+        hint=None if "://" in file else f"attest trust show {file} says what is in it",
     )
