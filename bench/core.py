@@ -20,7 +20,7 @@ from attest.core.policy import Policy
 from attest.core.reference import Digest
 from attest.core.release import Release
 from attest.core.verdict import Passed
-from attest.core.verify import verify
+from attest.core.verify import verify_all
 from bench.processes import BenchError
 from bench.results import Row, times
 from bench.samples import interleave, ratio
@@ -85,7 +85,8 @@ def _case(name: str, parties: dict[str, make.Party]) -> Case:
 
 def _decide(policy: Policy, cases: Sequence[Case]) -> None:
     for case in cases:
-        found = [Found(outcome=verify(bundle, policy.keyring), image=case.image) for bundle in case.bundles]
+        outcomes = verify_all([(bundle, False) for bundle in case.bundles], policy.keyring)
+        found = [Found(outcome=outcome, image=case.image) for outcome in outcomes]
         verdict = evaluate(policy, case.release, found, now=make.NOW)
         if not isinstance(verdict, Passed):
             raise BenchError(f"five lanes are there, and the verdict is {verdict}")

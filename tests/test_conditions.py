@@ -37,7 +37,9 @@ IMAGE = {"reference": "a.b/c@sha256:0", "name": "c", "digest": "sha256:0"}
 
 
 def holds(text: str, predicate: Any = PREDICATE) -> bool:
-    return compile_condition(text).holds(predicate=predicate, statement={"predicate": predicate}, image=IMAGE)
+    return compile_condition(text).holds(
+        predicate=predicate, statement={"predicate": predicate}, image=IMAGE, certificate={}
+    )
 
 
 def refused(text: str) -> ConditionInvalid:
@@ -260,8 +262,8 @@ def test_only_the_variables_that_are_named_are_converted() -> None:
     """A large statement costs nothing where the expression is about the predicate."""
     condition = compile_condition("predicate.one == 1")
     unconvertible = object()
-    assert condition.holds(predicate={"one": 1}, statement=unconvertible, image=unconvertible)
-    assert not condition.holds(predicate=unconvertible, statement={}, image={})
+    assert condition.holds(predicate={"one": 1}, statement=unconvertible, image=unconvertible, certificate={})
+    assert not condition.holds(predicate=unconvertible, statement={}, image={}, certificate={})
 
 
 def test_image_may_be_looked_at_for_every_element() -> None:
@@ -291,15 +293,15 @@ def _made(outcome: Any) -> CelCondition:
 @pytest.mark.parametrize("outcome", [_Panic(), ValueError(), RecursionError(), MemoryError(), 1, "true", [True], None])
 def test_every_failure_of_the_library_is_false(outcome: Any) -> None:
     """A panic, any exception, and any value but True do not hold."""
-    assert not _made(outcome).holds(predicate={}, statement={}, image={})
-    assert _made(True).holds(predicate={}, statement={}, image={})
+    assert not _made(outcome).holds(predicate={}, statement={}, image={}, certificate={})
+    assert _made(True).holds(predicate={}, statement={}, image={}, certificate={})
 
 
 @pytest.mark.parametrize("outcome", [KeyboardInterrupt(), SystemExit()])
 def test_whoever_wants_to_stop_can(outcome: BaseException) -> None:
     """Ctrl-C while a condition is evaluated ends the program, and is not taken for false."""
     with pytest.raises(type(outcome)):
-        _made(outcome).holds(predicate={}, statement={}, image={})
+        _made(outcome).holds(predicate={}, statement={}, image={}, certificate={})
 
 
 def test_the_deepest_and_largest_that_strict_json_lets_through_is_survived() -> None:
@@ -387,7 +389,7 @@ import sys
 from attest.adapters.conditions import compile_condition
 assert not [name for name in sys.modules if name.startswith("cel")], "loaded too early"
 condition = compile_condition("predicate.a == 1")
-assert condition.holds(predicate={"a": 1}, statement=None, image=None)
+assert condition.holds(predicate={"a": 1}, statement=None, image=None, certificate={})
 heavy = {"typer", "prompt_toolkit", "pygments", "rich"} & set(sys.modules)
 assert not heavy, heavy
 import cel
@@ -402,6 +404,6 @@ def test_the_package_is_taken_whole_where_its_module_is_not_found() -> None:
     program = """
 from attest.adapters import conditions
 conditions._module = lambda: None
-assert conditions.compile_condition("predicate.a == 1").holds(predicate={"a": 1}, statement=None, image=None)
+assert conditions.compile_condition("predicate.a == 1").holds(predicate={"a": 1}, statement=None, image=None, certificate={})
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

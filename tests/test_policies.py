@@ -108,8 +108,10 @@ def test_the_documented_conditions_hold_of_what_they_are_for() -> None:
         "approved": True,
     }
     for text in [*texts, "!has(predicate.debug) || predicate.debug != true"]:
-        assert compile_condition(text).holds(predicate=predicate, statement={}, image={})
-    assert not compile_condition("predicate.debug != true").holds(predicate=predicate, statement={}, image={})
+        assert compile_condition(text).holds(predicate=predicate, statement={}, image={}, certificate={})
+    assert not compile_condition("predicate.debug != true").holds(
+        predicate=predicate, statement={}, image={}, certificate={}
+    )
 
 
 def test_every_key_of_the_language_is_documented() -> None:

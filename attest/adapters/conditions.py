@@ -17,7 +17,9 @@ from attest.core.conditions import ConditionInvalid
 from attest.core.policy import Condition
 from attest.core.strictjson import Json
 
-VARIABLES: Final = ("predicate", "statement", "image")
+_SMALL: Final = ("image", "certificate")
+"""Variables of a bounded size, which may be looked at for every element of a list."""
+VARIABLES: Final = ("predicate", "statement", "image", "certificate")
 
 MACROS: Final = frozenset({"all", "exists", "exists_one"})
 METHODS: Final = frozenset({"contains", "endsWith", "size", "startsWith"})
@@ -80,12 +82,12 @@ class CelCondition:
     variables: tuple[str, ...] = field(repr=False, compare=False)
     """The variables that it names: only they are converted for CEL."""
 
-    def holds(self, *, predicate: Json, statement: Json, image: Json) -> bool:
+    def holds(self, *, predicate: Json, statement: Json, image: Json, certificate: Json) -> bool:
         """Whether it is true of these values, which come from `attest.core.strictjson`, so their depth is limited.
 
         Every failure is False, a panic of the library included; so is every value but True.
         """
-        given = {"predicate": predicate, "statement": statement, "image": image}
+        given = {"predicate": predicate, "statement": statement, "image": image, "certificate": certificate}
         try:
             value = self.program.execute({name: given[name] for name in self.variables})
         except (KeyboardInterrupt, SystemExit):
@@ -211,7 +213,7 @@ class _Scan:
 
     def _variable(self, token: _Token) -> None:
         innermost = self._locals[-1][0] if self._locals else None
-        if token.text in (innermost, "image"):
+        if token.text in (innermost, *_SMALL):
             return
         if innermost is None:
             if token.text not in VARIABLES:
@@ -219,8 +221,8 @@ class _Scan:
                 raise ConditionInvalid(f"unknown variable {token.text}", offset=token.offset, hint=hint)
             return
         if token.text in VARIABLES or any(token.text == name for name, _ in self._locals):
-            problem = f"for each element only {innermost} and image can be looked at, not {token.text}"
+            problem = f"for each element only {innermost}, image and certificate can be looked at, not {token.text}"
             hint = "so that a condition takes no longer than what was signed is long"
             raise ConditionInvalid(problem, offset=token.offset, hint=hint)
-        hint = f"there are {innermost} and image here; text stands in quotes"
+        hint = f"there are {innermost}, image and certificate here; text stands in quotes"
         raise ConditionInvalid(f"unknown variable {token.text}", offset=token.offset, hint=hint)

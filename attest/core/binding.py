@@ -6,12 +6,12 @@ Steps 5 and 6 of the evaluation (docs/policy.md, "Evaluation").
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from attest.core.candidates import Fault, Item
+from attest.core.identity import party_of
 from attest.core.policy import Bind, Lane, Policy, SourceRule
-from attest.core.reference import Digest
 from attest.core.verdict import Reason, State
 
 Combination = tuple[str, ...]
@@ -20,12 +20,20 @@ Combination = tuple[str, ...]
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Bound:
+class Bound(NamedTuple):
     """A candidate that counts, and the combination that it belongs to; an unbound one joins any."""
 
     item: Item
     combination: Combination
+
+
+class _Named(NamedTuple):
+    """What a candidate names, by the words of `Bind`; a run is one of its repository."""
+
+    repository: str | None
+    commit: str | None
+    ref: str | None
+    run: str | None
 
 
 def bind(item: Item, lane: Lane, policy: Policy, commit: str | None) -> Bound | Fault:
@@ -33,29 +41,25 @@ def bind(item: Item, lane: Lane, policy: Policy, commit: str | None) -> Bound | 
     named = _named(item, lane)
     if isinstance(named, Fault):
         return named
-    repository, found_commit, ref = named
-    if item.context.dirty and not lane.allow_dirty:
+    source = policy.source
+    if item.verified.statement.context.dirty and not lane.allow_dirty:
         message = "it was made from a work tree with changes that are in no commit"
         return _mismatched(Reason.WORK_TREE_DIRTY, message)
-    if repository is not None and repository != policy.source.repository:
-        message = f"it is about the repository {repository}, not {policy.source.repository}"
+    if named.repository is not None and named.repository != source.repository:
+        message = f"it is about the repository {named.repository}, not {source.repository}"
         return _mismatched(Reason.REPOSITORY_DIFFERS, message)
-    if ref is not None and not policy.source.allows_ref(ref):
-        return _mismatched(Reason.REF_DIFFERS, f"it is about {ref}, which is none of the policy's refs")
-    if found_commit is not None and commit is not None and found_commit != commit:
-        message = f"it is about commit {found_commit}, not the release's {commit}"
+    if named.ref is not None and not source.allows_ref(named.ref):
+        return _mismatched(Reason.REF_DIFFERS, f"it is about {named.ref}, which is none of the policy's refs")
+    if commit is not None and named.commit is not None and named.commit != commit:
+        message = f"it is about commit {named.commit}, not the release's {commit}"
         return _mismatched(Reason.COMMIT_DIFFERS, message)
     if lane.unbound:
-        return Bound(item=item, combination=())
-    run = item.context.run_id
-    values = (repository, found_commit, ref, None if run is None else f"{repository} run {run}")
-    for name, value in zip(_BINDS, values, strict=True):
-        if value is None and _compares(policy.source, name, commit):
-            return _mismatched(Reason.SOURCE_UNNAMED, f"it names no {name}, and the policy compares it")
-    return Bound(item=item, combination=tuple(str(values[_BINDS.index(name)]) for name in policy.source.bind))
-
-
-_BINDS = (Bind.REPOSITORY, Bind.COMMIT, Bind.REF, Bind.RUN)
+        return Bound(item, ())
+    if None in named:
+        for name in Bind:
+            if getattr(named, name) is None and _compares(source, name, commit):
+                return _mismatched(Reason.SOURCE_UNNAMED, f"it names no {name}, and the policy compares it")
+    return Bound(item, tuple([getattr(named, name) for name in source.bind]))
 
 
 def _compares(source: SourceRule, name: Bind, commit: str | None) -> bool:
@@ -68,12 +72,11 @@ def _compares(source: SourceRule, name: Bind, commit: str | None) -> bool:
     )
 
 
-def best_combination(targets: Iterable[tuple[Lane, Sequence[Bound]]]) -> Combination:
+def best_combination(targets: Sequence[tuple[Lane, Sequence[Bound]]]) -> Combination:
     """The combination in which the most lanes are present; of equals the one with the newest evidence.
 
     A combination in which every lane is present has the most, so it is found if there is one.
     """
-    targets = list(targets)
     combinations = {bound.combination for _, eligible in targets for bound in eligible}
     if len(combinations) <= 1:
         return next(iter(combinations), ())
@@ -96,14 +99,14 @@ def enough(lane: Lane, items: Sequence[Item]) -> bool:
 
 
 def distinct_signers(lane: Lane, items: Iterable[Item]) -> int:
-    """How many signers with distinct names *and* distinct keys there are: a maximum matching of the two."""
-    keys: dict[str, set[Digest]] = {}
+    """How many signers with distinct names *and* distinct keys or identities there are: a maximum matching of the two."""
+    keys: dict[str, set[str]] = {}
     for item in items:
         for name in item.names & lane.parties:
-            keys.setdefault(name, set()).add(item.verified.key.fingerprint)
-    holder: dict[Digest, str] = {}
+            keys.setdefault(name, set()).add(party_of(item.verified.credential))
+    holder: dict[str, str] = {}
 
-    def place(name: str, tried: set[Digest]) -> bool:
+    def place(name: str, tried: set[str]) -> bool:
         for key in sorted(keys[name] - tried):
             tried.add(key)
             if key not in holder or place(holder[key], tried):
@@ -137,18 +140,20 @@ def _mismatched(reason: Reason, message: str) -> Fault:
     return Fault(state=State.MISMATCHED, reason=reason, message=message)
 
 
-def _named(item: Item, lane: Lane) -> tuple[str | None, str | None, str | None] | Fault:
-    """The one repository, commit and ref that every place names, where any does."""
+def _named(item: Item, lane: Lane) -> _Named | Fault:
+    """The one repository, commit and ref that every place names, where any does, and the run."""
     sources = () if lane.source_from_statement else item.verified.sources
-    context = item.context
-    if not sources:
-        return context.repository, context.commit, context.ref
-    places = (context, *sources)
-    values = []
-    for name in ("repository", "commit", "ref"):
-        distinct = {value for place in places if (value := getattr(place, name)) is not None}
-        if len(distinct) > 1:
-            message = f"it names more than one {name}: {', '.join(sorted(distinct))}"
-            return _mismatched(Reason.SOURCE_DISAGREES, message)
-        values.append(distinct.pop() if distinct else None)
-    return values[0], values[1], values[2]
+    context = item.verified.statement.context
+    repository, commit, ref = context.repository, context.commit, context.ref
+    if sources:
+        places = (context, *sources)
+        values: list[str | None] = []
+        for name in ("repository", "commit", "ref"):
+            distinct = {value for place in places if (value := getattr(place, name)) is not None}
+            if len(distinct) > 1:
+                message = f"it names more than one {name}: {', '.join(sorted(distinct))}"
+                return _mismatched(Reason.SOURCE_DISAGREES, message)
+            values.append(distinct.pop() if distinct else None)
+        repository, commit, ref = values
+    run = context.run_id
+    return _Named(repository, commit, ref, None if run is None else f"{repository} run {run}")

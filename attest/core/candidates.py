@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from attest.core import limits
+from attest.core.identity import certificate_document
 from attest.core.policy import Lane, Policy
 from attest.core.predicates import Result
 from attest.core.reference import Digest, digest_of
@@ -32,11 +34,13 @@ class Item:
     verified: VerifiedStatement
     found_on: frozenset[Digest]
     names: frozenset[str]
-    """The policy's signers that hold its key."""
+    """The policy's signers whose signature it is."""
     revoked: bool
     key_revoked: bool
     time: datetime | None
-    """The Time of the evidence (docs/policy.md)."""
+    """The Time of the evidence (docs/policy.md): of one signature in several bundles, the earliest."""
+    time_is_trusted: bool
+    """A trusted service vouches for a time."""
     ahead: bool
     """Its time is further in the future than a clock may be wrong."""
 
@@ -46,8 +50,7 @@ class Item:
         return self.verified.statement.context
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class Fault(NamedTuple):
     """Why an item does not fill a lane."""
 
     state: State
@@ -55,8 +58,7 @@ class Fault:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blocked:
+class Blocked(NamedTuple):
     """What stands against a lane on an image, whatever else is good."""
 
     fault: Fault
@@ -68,24 +70,33 @@ def collect(
 ) -> tuple[Item, ...]:
     """The items among verified Statements, each of which comes with the images on which it was found."""
     groups: dict[tuple[bytes, Digest], list[tuple[VerifiedStatement, frozenset[Digest]]]] = {}
-    for one in sorted(found, key=lambda pair: pair[0].bundle):  # the order of finding decides nothing
-        groups.setdefault((one[0].payload, one[0].key.fingerprint), []).append(one)
-    items = []
-    for (payload, fingerprint), group in groups.items():
-        first, time = group[0][0], group[0][0].time
-        items.append(
-            Item(
-                verified=first,
-                found_on=frozenset().union(*(images for _, images in group)),
-                names=policy.holders.get(fingerprint, frozenset()),
-                revoked=bool(policy.revoked)
-                and _is_revoked(policy, payload, [verified.bundle for verified, _ in group]),
-                key_revoked=fingerprint in policy.revoked,
-                time=time,
-                ahead=time is not None and time > now + _SKEW,
-            )
-        )
-    return tuple(items)
+    for one in sorted(found, key=_by_bundle):  # the order of finding decides nothing
+        groups.setdefault((one[0].payload, one[0].credential.fingerprint), []).append(one)
+    latest = now + _SKEW
+    return tuple([_item(policy, group, latest) for group in groups.values()])
+
+
+def _by_bundle(found: tuple[VerifiedStatement, frozenset[Digest]]) -> Digest:
+    return found[0].bundle
+
+
+def _item(policy: Policy, group: Sequence[tuple[VerifiedStatement, frozenset[Digest]]], latest: datetime) -> Item:
+    verified, found_on = group[0]
+    time, trusted = verified.time, bool(verified.trusted_times)
+    if len(group) > 1:  # one signature, wrapped more than once
+        time = min((one.time for one, _ in group if one.time is not None), default=None)
+        trusted = any(one.trusted_times for one, _ in group)
+        found_on = found_on.union(*(images for _, images in group))
+    return Item(
+        verified=verified,
+        found_on=found_on,
+        names=policy.names_of(verified.credential),
+        revoked=bool(policy.revoked) and _is_revoked(policy, verified.payload, [one.bundle for one, _ in group]),
+        key_revoked=verified.credential.fingerprint in policy.revoked,
+        time=time,
+        time_is_trusted=trusted,
+        ahead=time is not None and time > latest,
+    )
 
 
 def _is_revoked(policy: Policy, payload: bytes, bundles: Iterable[Digest]) -> bool:
@@ -121,6 +132,7 @@ def judge(item: Item, lane: Lane, image: ReleaseImage) -> Fault | None:
             predicate=verified.statement.predicate,
             statement=verified.statement.document,
             image={"reference": image.reference, "name": image.name, "digest": image.digest},
+            certificate=certificate_document(verified.credential),
         ):
             message = f"what was signed {_when(item)} does not meet: {condition.text}"
             return Fault(state=State.UNMET, reason=Reason.CONDITION_UNMET, message=message)
@@ -133,10 +145,10 @@ def judge(item: Item, lane: Lane, image: ReleaseImage) -> Fault | None:
 def weigh(candidates: Sequence[Item], lane: Lane, image: ReleaseImage) -> tuple[tuple[Item, ...], Blocked | None]:
     """Step 3: the good candidates that supersede every bad one, or what stands in their way."""
     faults = {id(item): judge(item, lane, image) for item in candidates}
+    if not any(faults.values()):
+        return tuple(candidates), None
     good = [item for item in candidates if faults[id(item)] is None]
     bad = [item for item in candidates if faults[id(item)] is not None]
-    if not bad:
-        return tuple(good), None
     order = _Order(candidates)
     counting = tuple(item for item in good if all(order.superseded(old, by=item) for old in bad))
     if counting:
@@ -154,8 +166,11 @@ def weigh(candidates: Sequence[Item], lane: Lane, image: ReleaseImage) -> tuple[
 def fresh(item: Item, lane: Lane, now: datetime) -> Fault | None:
     """Step 4, and whether the key is still good: None, or why this good candidate does not count."""
     if item.key_revoked:
-        message = f"the key {item.verified.key.fingerprint} that signed it is revoked"
+        message = f"the key {item.verified.credential.fingerprint} that signed it is revoked"
         return Fault(state=State.REVOKED, reason=Reason.KEY_REVOKED, message=message)
+    if lane.trusted_time and not item.time_is_trusted:
+        message = "no trusted service vouches for its time, and this lane says `time: trusted`"
+        return Fault(state=State.STALE, reason=Reason.TIME_UNTRUSTED, message=message)
     if lane.max_age is None:
         return None
     if item.time is None:

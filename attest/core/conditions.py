@@ -40,6 +40,6 @@ class Always:
 
     text: str = ALWAYS
 
-    def holds(self, *, predicate: Json, statement: Json, image: Json) -> bool:  # noqa: ARG002 - a Condition's
+    def holds(self, *, predicate: Json, statement: Json, image: Json, certificate: Json) -> bool:  # noqa: ARG002 - a Condition's
         """True."""
         return True

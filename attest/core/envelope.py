@@ -33,6 +33,10 @@ class Envelope:
     payload: bytes
     signature: bytes
     hint: str | None
+    certified: bool = False
+    """The bundle names a certificate, not a key, as what made the signature."""
+    witnessed: bool = False
+    """The bundle has log entries or timestamps, for whoever can verify them."""
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
@@ -75,7 +79,7 @@ def read_bundle(content: bytes) -> Envelope:
     envelope = bundle.get("dsseEnvelope")
     if not isinstance(envelope, dict):
         raise EnvelopeInvalid("not-an-attestation", "the bundle holds no DSSE envelope")
-    return _envelope(envelope, _hint(bundle.get("verificationMaterial")))
+    return _envelope(envelope, bundle.get("verificationMaterial"))
 
 
 def read_envelope(content: bytes) -> Envelope:
@@ -99,13 +103,15 @@ def _object(content: bytes) -> dict[str, Any]:
     return document
 
 
-def _hint(material: Json) -> str | None:
-    key = material.get("publicKey") if isinstance(material, dict) else None
-    hint = key.get("hint") if isinstance(key, dict) else None
-    return hint if isinstance(hint, str) else None
-
-
-def _envelope(envelope: dict[str, Any], hint: str | None) -> Envelope:
+def _envelope(envelope: dict[str, Any], material: Json) -> Envelope:
+    hint, certified, witnessed = None, False, False
+    if isinstance(material, dict):
+        key = material.get("publicKey")
+        hint = key.get("hint") if isinstance(key, dict) else None
+        certified = "certificate" in material or "x509CertificateChain" in material
+        if certified and key is not None:  # one of them, `sigstore_bundle.proto` says; two would be two answers
+            raise EnvelopeInvalid("bundle-invalid", "the bundle names a key and a certificate")
+        witnessed = bool(material.get("tlogEntries")) or "timestampVerificationData" in material
     payload_type, signatures = envelope.get("payloadType"), envelope.get("signatures")
     if not isinstance(payload_type, str):
         raise EnvelopeInvalid("bundle-invalid", "the envelope has no payloadType")
@@ -115,7 +121,9 @@ def _envelope(envelope: dict[str, Any], hint: str | None) -> Envelope:
         payload_type=payload_type,
         payload=_base64(envelope.get("payload"), "payload"),
         signature=_base64(signatures[0].get("sig"), "sig"),
-        hint=hint,
+        hint=hint if isinstance(hint, str) else None,
+        certified=certified,
+        witnessed=witnessed,
     )
 
 

@@ -5,10 +5,10 @@ The steps are those of docs/policy.md, "Evaluation", numbered where they stand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from typing import NamedTuple
 
 from attest.core.binding import (
     EARLIEST,
@@ -30,8 +30,7 @@ from attest.core.verdict import Findings, ImageVerdict, LaneVerdict, Reason, Ref
 from attest.core.verify import Outcome, Rejected, Unreadable, VerifiedStatement
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(NamedTuple):
     """What verification made of a bundle, and the image that it was found on; None for one that was handed in."""
 
     outcome: Outcome
@@ -46,23 +45,34 @@ class Remembered:
     digest: Digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Target:
+class _Target(NamedTuple):
     """A digest that a lane is asked of: the candidates that count for it, and those that do not, with the reason."""
 
     digest: Digest
-    eligible: tuple[Bound, ...]
-    fallen: tuple[tuple[Item, Fault], ...]
+    eligible: Sequence[Bound]
+    fallen: Sequence[tuple[Item, Fault]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
+class _Case(NamedTuple):
     """One lane of one image."""
 
     image: ReleaseImage
     lane: Lane
     blocked: Blocked | None
-    targets: tuple[_Target, ...]
+    targets: Sequence[_Target]
+
+
+class _Scene(NamedTuple):
+    """What every lane is decided on."""
+
+    policy: Policy
+    release: Release
+    subjects: frozenset[Digest]
+    items: Sequence[Item]
+    labelled: Mapping[str | None, Sequence[Item]]
+    """The items by the lane that they name."""
+    now: datetime
+    historical: bool
 
 
 def evaluate(
@@ -80,14 +90,17 @@ def evaluate(
     `remembered` is the state of an earlier run, `demanded` the inputs of earlier receipts. With `historical`, `now`
     lies in the past: later evidence is ignored, and of evidence without a time only the bad is kept.
     """
-    verified = {
-        found.outcome.bundle: found.outcome for found in evidence if isinstance(found.outcome, VerifiedStatement)
-    }
+    subjects = release.subjects
+    verified: dict[Digest, VerifiedStatement] = {}
+    useless: list[Found] = []
     places: dict[Digest, set[Digest]] = {}
     for found in evidence:
-        places.setdefault(found.outcome.bundle, set()).update(
-            release.subjects if found.image is None else (found.image,)
-        )
+        outcome = found.outcome
+        if isinstance(outcome, VerifiedStatement):
+            verified[outcome.bundle] = outcome
+        else:
+            useless.append(found)
+        places.setdefault(outcome.bundle, set()).update(subjects if found.image is None else (found.image,))
     known = [
         (statement, frozenset(places[bundle]))
         for bundle, statement in verified.items()
@@ -96,30 +109,31 @@ def evaluate(
     items = collect(policy, known, now)
     labelled: dict[str | None, list[Item]] = {}
     for item in items:
-        labelled.setdefault(item.context.lane, []).append(item)
-    cases = [
-        [
-            _case(policy, release, image, lane, labelled.get(lane.label, ()), now, historical)
-            for lane in policy.lanes_of(image.name)
-        ]
-        for image in release.images
-    ]
+        labelled.setdefault(item.verified.statement.context.lane, []).append(item)
+    scene = _Scene(policy, release, subjects, items, labelled, now, historical)
+    cases = [_cases(scene, image) for image in release.images]
     combination = best_combination(
-        (case.lane, target.eligible)
-        for case in chain.from_iterable(cases)
-        if not case.lane.unbound
-        for target in case.targets
+        [
+            (case.lane, target.eligible)
+            for of_image in cases
+            for case in of_image
+            if not case.lane.unbound
+            for target in case.targets
+        ]
     )
     images = tuple(
-        ImageVerdict(
-            image=image.reference,
-            digest=image.digest,
-            refusals=(*_refusals_of(policy, image), *_unreadable(policy, release, image, evidence)),
-            lanes=tuple(_lane_verdict(policy, release, case, combination, items) for case in of_image),
-            rejected=_rejected(release, image, evidence),
-        )
-        for image, of_image in zip(release.images, cases, strict=True)
+        [
+            ImageVerdict(
+                image=image.reference,
+                digest=image.digest,
+                refusals=(*_refusals_of(policy, image, of_image), *_unreadable(policy, release, image, useless)),
+                lanes=tuple([_lane_verdict(scene, case, combination) for case in of_image]),
+                rejected=_rejected(release, image, useless),
+            )
+            for image, of_image in zip(release.images, cases, strict=True)
+        ]
     )
+    trust = policy.keyring.trust
     return conclude(
         Findings(
             policy=policy.name,
@@ -129,6 +143,7 @@ def evaluate(
             refusals=(*_refusals(policy, now, remembered), *_withheld(demanded, places)),
             images=images,
             inputs=frozenset(verified),
+            trusted_root=trust.digest if trust is not None and policy.public_good else None,
         ),
         historical=historical,
     )
@@ -159,11 +174,11 @@ def _withheld(demanded: Iterable[Digest], found: Iterable[Digest]) -> Iterator[R
             yield Refusal(reason=Reason.INPUT_WITHHELD, message=message)
 
 
-def _refusals_of(policy: Policy, image: ReleaseImage) -> Iterator[Refusal]:
+def _refusals_of(policy: Policy, image: ReleaseImage, cases: Sequence[_Case]) -> Iterator[Refusal]:
     if not policy.speaks_for(image.repository):
         place = image.repository or "a layout that stands for no repository (say which with --repository)"
         yield Refusal(reason=Reason.OUTSIDE_POLICY, message=f"the policy's `images` do not name {place}")
-    if not policy.lanes_of(image.name):
+    if not cases:
         yield Refusal(reason=Reason.NO_LANE, message=f"no lane of the policy covers {image.name!r}")
     if image.digest in policy.revoked:
         yield Refusal(reason=Reason.IMAGE_REVOKED, message=f"{image.digest} is revoked by the policy")
@@ -196,7 +211,7 @@ def _platform_refusals(policy: Policy, image: ReleaseImage) -> Iterator[Refusal]
             yield Refusal(reason=Reason.PLATFORM_DOUBLED, message=message)
 
 
-# 1. Verification: what a trusted key signed and nobody can read refuses; what no trusted key signed is listed.
+# 1. Verification: what somebody trusted signed and nobody can read refuses; what nobody trusted signed is listed.
 
 
 def _unreadable(policy: Policy, release: Release, image: ReleaseImage, evidence: Sequence[Found]) -> Iterator[Refusal]:
@@ -207,7 +222,7 @@ def _unreadable(policy: Policy, release: Release, image: ReleaseImage, evidence:
     }
     for bundle, outcome in sorted(unreadable.items()):
         if policy.revoked.isdisjoint({bundle, outcome.payload}):
-            names = " or ".join(sorted(policy.holders.get(outcome.key.fingerprint, ())))
+            names = " or ".join(sorted(policy.names_of(outcome.credential)))
             message = f"{names} signed what is no valid statement ({outcome.message}) in {bundle}"
             yield Refusal(reason=Reason.STATEMENT_UNREADABLE, message=message)
 
@@ -229,41 +244,35 @@ def _concerns(found: Found, release: Release, image: ReleaseImage) -> bool:
 # 2. to 4. Candidates, good and bad, fresh.
 
 
-def _case(
-    policy: Policy,
-    release: Release,
-    image: ReleaseImage,
-    lane: Lane,
-    items: Sequence[Item],
-    now: datetime,
-    historical: bool,
-) -> _Case:
-    digests, subjects = image.digests, release.subjects
-    candidates = [item for item in items if is_candidate(item, lane, digests, subjects)]
-    if historical:  # nobody knows when evidence without a time came: the bad is kept, the good is not
+def _cases(scene: _Scene, image: ReleaseImage) -> Sequence[_Case]:
+    """Every lane that covers the image."""
+    digests = image.digests
+    return [_case(scene, image, digests, lane) for lane in scene.policy.lanes_of(image.name)]
+
+
+def _case(scene: _Scene, image: ReleaseImage, digests: frozenset[Digest], lane: Lane) -> _Case:
+    named = scene.labelled.get(lane.label, ())
+    candidates = [item for item in named if is_candidate(item, lane, digests, scene.subjects)]
+    if scene.historical:  # nobody knows when evidence without a time came: the bad is kept, the good is not
         candidates = [item for item in candidates if item.time is not None or judge(item, lane, image) is not None]
     counting, blocked = weigh(candidates, lane, image)
     eligible: list[Bound] = []
     fallen: list[tuple[Item, Fault]] = []
     for item in counting:
-        outcome = fresh(item, lane, now) or bind(item, lane, policy, release.commit)
+        outcome = fresh(item, lane, scene.now) or bind(item, lane, scene.policy, scene.release.commit)
         if isinstance(outcome, Fault):
             fallen.append((item, outcome))
         else:
             eligible.append(outcome)
-    return _Case(
-        image=image,
-        lane=lane,
-        blocked=blocked,
-        targets=tuple(
-            _Target(
-                digest=digest,
-                eligible=tuple(bound for bound in eligible if digest in bound.item.verified.statement.digests),
-                fallen=tuple(entry for entry in fallen if digest in entry[0].verified.statement.digests),
-            )
-            for digest in _asked(policy, lane, image)
-        ),
-    )
+    targets = [
+        _Target(
+            digest,
+            [bound for bound in eligible if digest in bound.item.verified.statement.digests],
+            [entry for entry in fallen if digest in entry[0].verified.statement.digests],
+        )
+        for digest in _asked(scene.policy, lane, image)
+    ]
+    return _Case(image, lane, blocked, targets)
 
 
 def _asked(policy: Policy, lane: Lane, image: ReleaseImage) -> tuple[Digest, ...]:
@@ -279,38 +288,31 @@ def _asked(policy: Policy, lane: Lane, image: ReleaseImage) -> tuple[Digest, ...
 # 5. and 6. Binding, and enough signers.
 
 
-def _lane_verdict(
-    policy: Policy, release: Release, case: _Case, combination: Combination, items: Sequence[Item]
-) -> LaneVerdict:
+def _lane_verdict(scene: _Scene, case: _Case, combination: Combination) -> LaneVerdict:
+    lane = case.lane
     if case.blocked is not None:
-        return _verdict(case.lane, case.blocked.fault, case.blocked.items)
+        return _verdict(lane, case.blocked.fault, case.blocked.items)
     evidence: list[Item] = []
     for target in case.targets:
-        joined = [bound.item for bound in target.eligible if case.lane.unbound or bound.combination == combination]
-        if not enough(case.lane, joined):
-            fault, closest = _shortfall(policy, release, case, target, joined, combination, items)
-            return _verdict(case.lane, fault, closest)
+        joined = [bound.item for bound in target.eligible if lane.unbound or bound.combination == combination]
+        if not enough(lane, joined):
+            fault, closest = _shortfall(scene, case, target, joined, combination)
+            return _verdict(lane, fault, closest)
         evidence += joined
-    names = sorted({name for item in evidence for name in item.names & case.lane.parties})
+    names = sorted(frozenset().union(*[item.names for item in evidence]) & lane.parties)
     fault = Fault(state=State.PRESENT, reason=Reason.PRESENT, message=f"signed by {', '.join(names)}")
-    return _verdict(case.lane, fault, evidence)
+    return _verdict(lane, fault, evidence)
 
 
 def _shortfall(
-    policy: Policy,
-    release: Release,
-    case: _Case,
-    target: _Target,
-    joined: Sequence[Item],
-    combination: Combination,
-    items: Sequence[Item],
+    scene: _Scene, case: _Case, target: _Target, joined: Sequence[Item], combination: Combination
 ) -> tuple[Fault, Sequence[Item]]:
     """Why a lane is not present for a digest, though nothing bad stands against it."""
     lane = case.lane
     others = [bound for bound in target.eligible if bound.item not in joined]
     if others and (not joined or enough(lane, [bound.item for bound in target.eligible])):
         newest = max(others, key=lambda bound: _age_key(bound.item))
-        return difference(policy, newest.combination, combination), [bound.item for bound in others]
+        return difference(scene.policy, newest.combination, combination), [bound.item for bound in others]
     if joined:
         count = distinct_signers(lane, joined)
         message = f"signed by {count} of the {lane.threshold} signers of {lane.signer} that it needs"
@@ -318,17 +320,18 @@ def _shortfall(
     if target.fallen:
         item, fault = max(target.fallen, key=lambda entry: _age_key(entry[0]))
         return fault, [item]
-    return explain(policy, release, case.image, lane, target.digest, items)
+    return explain(scene.policy, scene.release, case.image, lane, target.digest, scene.items)
 
 
 def _verdict(lane: Lane, fault: Fault, items: Sequence[Item]) -> LaneVerdict:
-    newest_first = sorted({id(item): item for item in items}.values(), key=_age_key, reverse=True)
+    if len(items) > 1:  # newest first, and each once: on an index it may have been asked for more than one digest
+        items = sorted({id(item): item for item in items}.values(), key=_age_key, reverse=True)
     return LaneVerdict(
         lane=lane.name,
         state=fault.state,
         reason=fault.reason,
         message=fault.message,
-        evidence=tuple(item.verified for item in newest_first),
+        evidence=tuple([item.verified for item in items]),
     )
 
 

@@ -8,6 +8,7 @@ PKCS #1 v1.5 with SHA-256.
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -39,16 +40,13 @@ class TrustedKey:
     algorithm: str
     key: PublicKey = field(repr=False, compare=False)
 
+    check: Callable[[bytes, bytes], None] = field(repr=False, compare=False)
+    """Raises InvalidSignature unless the signature over the message was made with this key."""
+
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Whether the signature over the message was made with this key."""
-        key = self.key
         try:
-            if isinstance(key, ec.EllipticCurvePublicKey):
-                key.verify(signature, message, _ECDSA[key.curve.name])
-            elif isinstance(key, ed25519.Ed25519PublicKey):
-                key.verify(signature, message)
-            else:
-                key.verify(signature, message, _PKCS1V15, _SHA256)
+            self.check(signature, message)
         except InvalidSignature:
             return False
         return True
@@ -67,18 +65,27 @@ def public_key(pem: bytes) -> TrustedKey:
         raise KeyInvalid(f"no PEM public key can be read; supported is {SUPPORTED}") from error
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _ECDSA:
         algorithm = f"ecdsa-{_NAMES[key.curve.name]}"
+        check = _ecdsa(key, _ECDSA[key.curve.name])
     elif isinstance(key, ed25519.Ed25519PublicKey):
         raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         _refuse_low_order(raw)
-        algorithm = "ed25519"
+        algorithm, check = "ed25519", key.verify
     elif isinstance(key, rsa.RSAPublicKey) and 2048 <= key.key_size <= 8192:
-        algorithm = f"rsa-{key.key_size}"
+        algorithm, check = f"rsa-{key.key_size}", _rsa(key)
     else:
         raise KeyInvalid(f"an algorithm or size that is not supported; supported is {SUPPORTED}")
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     fingerprint = digest_of(der)
     hint = base64.b64encode(bytes.fromhex(fingerprint.removeprefix("sha256:"))).decode("ascii")
-    return TrustedKey(fingerprint=fingerprint, hint=hint, algorithm=algorithm, key=key)
+    return TrustedKey(fingerprint=fingerprint, hint=hint, algorithm=algorithm, key=key, check=check)
+
+
+def _ecdsa(key: ec.EllipticCurvePublicKey, algorithm: ec.ECDSA) -> Callable[[bytes, bytes], None]:
+    return lambda signature, message: key.verify(signature, message, algorithm)
+
+
+def _rsa(key: rsa.RSAPublicKey) -> Callable[[bytes, bytes], None]:
+    return lambda signature, message: key.verify(signature, message, _PKCS1V15, _SHA256)
 
 
 def _refuse_low_order(raw: bytes) -> None:

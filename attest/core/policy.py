@@ -9,13 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
+from attest.core.identity import Credential, Identity
 from attest.core.keys import TrustedKey
 from attest.core.oci import Platform
 from attest.core.reference import Digest, Repository
 from attest.core.strictjson import Json
 from attest.core.verify import Keyring
+
+
+_NOBODY: Final[frozenset[str]] = frozenset()
 
 
 class Condition(Protocol):
@@ -26,7 +30,7 @@ class Condition(Protocol):
         """The expression as the policy has it."""
         ...
 
-    def holds(self, *, predicate: Json, statement: Json, image: Json) -> bool:
+    def holds(self, *, predicate: Json, statement: Json, image: Json, certificate: Json) -> bool:
         """Whether it is true; an absent field, an error, and a value that is no boolean are all false."""
         ...
 
@@ -71,10 +75,11 @@ class SourceRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signer:
-    """One party, with all the keys that it has had."""
+    """One party: all the keys that it has had, or an identity."""
 
     name: str
-    keys: tuple[TrustedKey, ...]
+    keys: tuple[TrustedKey, ...] = ()
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +94,7 @@ class Lane:
     threshold: int
     where: tuple[Condition, ...] = ()
     max_age: timedelta | None = None
+    trusted_time: bool = False
     joint: bool = False
     unlabelled: bool = False
     unbound: bool = False
@@ -117,9 +123,18 @@ class Policy:
     signers: Mapping[str, Signer]
     lanes: tuple[Lane, ...]
     revoked: frozenset[Digest]
+    public_good: bool = False
+    """Its trust is that of the public-good Sigstore, whose root is no part of `digest`."""
     keyring: Keyring = field(repr=False, compare=False)
     holders: Mapping[Digest, frozenset[str]] = field(repr=False, compare=False)
     """Which signers hold a key, by its fingerprint."""
+
+    def names_of(self, credential: Credential) -> frozenset[str]:
+        """The signers whose signature it is; more than one only where a key or an identity is shared."""
+        if isinstance(credential, TrustedKey):
+            return self.holders.get(credential.fingerprint, _NOBODY)
+        identities = self.keyring.identities.items()
+        return frozenset(name for name, identity in identities if identity.is_of(credential))
 
     def speaks_for(self, repository: Repository | None) -> bool:
         """Whether the policy's `images` name this repository."""

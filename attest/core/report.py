@@ -44,6 +44,8 @@ def document(verdict: Verdict, policy: Policy, *, historical: bool = False) -> d
             for image in findings.images
         ],
     }
+    if findings.trusted_root is not None:
+        whole["policy"]["trusted_root"] = findings.trusted_root
     if historical:
         whole["historical"] = True
     return whole
@@ -64,8 +66,8 @@ def _evidence(verified: VerifiedStatement, policy: Policy) -> dict[str, Any]:
 
 
 def signer_names(verified: VerifiedStatement, policy: Policy) -> str:
-    """The policy's signers that hold the key; more than one only where a key is shared."""
-    return ",".join(sorted(policy.holders.get(verified.key.fingerprint, ())))
+    """The policy's signers whose signature it is; more than one only where a key or an identity is shared."""
+    return ",".join(sorted(policy.names_of(verified.credential)))
 
 
 def source_of(verified: VerifiedStatement) -> Mapping[str, Any]:

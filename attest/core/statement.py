@@ -188,7 +188,7 @@ def _subjects(subjects: Json) -> tuple[frozenset[Digest], Context]:
     if len(subjects) > limits.SUBJECTS:
         raise StatementInvalid(f"more than {limits.SUBJECTS} subjects")
     digests: set[Digest] = set()
-    first: dict[str, Json] | None = None
+    contexts: list[dict[str, Json]] = []
     for position, subject in enumerate(subjects):
         if not isinstance(subject, dict):
             raise StatementInvalid(f"subject[{position}] is not a JSON object")
@@ -197,12 +197,20 @@ def _subjects(subjects: Json) -> tuple[frozenset[Digest], Context]:
             raise StatementInvalid(f"the subject {digest} stands twice")
         if digest is not None:
             digests.add(digest)
-        annotations = _own_annotations(subject.get("annotations"), position)
-        if first is None:
-            first = annotations
-        elif annotations != first:
-            raise StatementInvalid("the subjects do not carry the same context")
-    return frozenset(digests), _context(first or {})
+        annotations = subject.get("annotations")
+        if annotations is None:
+            annotations = {}
+        elif not isinstance(annotations, dict):
+            raise StatementInvalid(f"the annotations of subject[{position}] are not a JSON object")
+        contexts.append(annotations)
+    if len(contexts) > 1 and any(map(_own(contexts[0]).__ne__, map(_own, contexts))):
+        raise StatementInvalid("the subjects do not carry the same context")
+    return frozenset(digests), _context(contexts[0])
+
+
+def _own(annotations: dict[str, Json]) -> dict[str, Json]:
+    """The annotations that are ours; whatever else stands there is no part of the context."""
+    return {name: value for name, value in annotations.items() if name.startswith(PREFIX)}
 
 
 def _sha256(digest_set: Json, position: int) -> Digest | None:
@@ -216,41 +224,31 @@ def _sha256(digest_set: Json, position: int) -> Digest | None:
     return Digest("sha256:" + hexadecimal)
 
 
-def _own_annotations(annotations: Json, position: int) -> dict[str, Json]:
-    if annotations is None:
-        return {}
-    if not isinstance(annotations, dict):
-        raise StatementInvalid(f"the annotations of subject[{position}] are not a JSON object")
-    return {name: value for name, value in annotations.items() if name.startswith(PREFIX)}
-
-
 def _context(annotations: dict[str, Json]) -> Context:
-    if not annotations:
-        return NO_CONTEXT
     fields: dict[str, Any] = {}
     for name, value in annotations.items():
         entry = _FIELDS.get(name)
         if entry is None:
+            if not name.startswith(PREFIX):
+                continue
             raise StatementInvalid(f"unknown annotation {shown(name)}")
         if not isinstance(value, str):
             raise StatementInvalid(f"annotation {name!r} is not a string")
-        field, read = entry
+        field, matches, what, convert = entry
+        if matches(value) is None:
+            raise StatementInvalid(f"annotation {name!r}: {shown(value)} is no {what}")
+        if convert is None:
+            fields[field] = value
+            continue
         try:
-            fields[field] = read(value)
+            fields[field] = convert(value)
         except ValueError as error:
             raise StatementInvalid(f"annotation {name!r}: {error}") from error
+    if not fields:
+        return NO_CONTEXT
     if "lane" not in fields:
         raise StatementInvalid("a context without a lane")
     return Context(**fields)
-
-
-def _matching(pattern: re.Pattern[str], what: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if pattern.fullmatch(text) is None:
-            raise ValueError(f"{shown(text)} is no {what}")
-        return text
-
-    return read
 
 
 def _repository(text: str) -> str:
@@ -259,27 +257,25 @@ def _repository(text: str) -> str:
     return text
 
 
-def _attempt(text: str) -> int:
-    return int(_matching(_NUMBER, "number")(text))
-
-
 def _true(text: str) -> bool:
     if text != "true":
         raise ValueError(f"{shown(text)} is not 'true'")
     return True
 
 
-_text = _matching(_PRINTABLE, "line of text")
-_FIELDS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
-    PREFIX + "lane": ("lane", _matching(_LANE, "lane")),
-    PREFIX + "repository": ("repository", _repository),
-    PREFIX + "commit": ("commit", _matching(_COMMIT, "full commit id")),
-    PREFIX + "ref": ("ref", _text),
-    PREFIX + "run-id": ("run_id", _text),
-    PREFIX + "run-attempt": ("run_attempt", _attempt),
-    PREFIX + "job": ("job", _text),
-    PREFIX + "run-url": ("run_url", _text),
-    PREFIX + "started": ("started", parse_time),
-    PREFIX + "finished": ("finished", parse_time),
-    PREFIX + "dirty": ("dirty", _true),
+_Field = tuple[str, Callable[[str], re.Match[str] | None], str, Callable[[str], Any] | None]
+"""The name in `Context`, what the text looks like, what that is called, and what else is made of it."""
+
+_FIELDS: Final[Mapping[str, _Field]] = {
+    PREFIX + "lane": ("lane", _LANE.fullmatch, "lane", None),
+    PREFIX + "repository": ("repository", _PRINTABLE.fullmatch, "line of text", _repository),
+    PREFIX + "commit": ("commit", _COMMIT.fullmatch, "full commit id", None),
+    PREFIX + "ref": ("ref", _PRINTABLE.fullmatch, "line of text", None),
+    PREFIX + "run-id": ("run_id", _PRINTABLE.fullmatch, "line of text", None),
+    PREFIX + "run-attempt": ("run_attempt", _NUMBER.fullmatch, "number", int),
+    PREFIX + "job": ("job", _PRINTABLE.fullmatch, "line of text", None),
+    PREFIX + "run-url": ("run_url", _PRINTABLE.fullmatch, "line of text", None),
+    PREFIX + "started": ("started", _TIME.fullmatch, "time; write 2026-01-31T12:00:00Z", datetime.fromisoformat),
+    PREFIX + "finished": ("finished", _TIME.fullmatch, "time; write 2026-01-31T12:00:00Z", datetime.fromisoformat),
+    PREFIX + "dirty": ("dirty", _PRINTABLE.fullmatch, "line of text", _true),
 }

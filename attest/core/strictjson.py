@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from attest.core import limits
@@ -39,7 +40,7 @@ def loads(data: bytes) -> Json:
         _refuse_size(data)
     try:
         text = data.decode("utf-8")
-        value = _DECODER.decode(text)
+        value = _value(text)
         if "\\u" in text:  # the only way to write a surrogate in valid UTF-8
             _reject_surrogates(value)
     except JsonInvalid:
@@ -49,6 +50,15 @@ def loads(data: bytes) -> Json:
     except json.JSONDecodeError as error:
         raise JsonInvalid(f"{error.msg} at line {error.lineno}, column {error.colno}") from error
     return value
+
+
+def _value(text: str) -> Json:
+    """What the text is: as `_DECODER.decode`, without its search for white space where there is none around."""
+    try:
+        value, end = _SCAN(text, 0)
+    except StopIteration:
+        end = -1
+    return value if end == len(text) else _DECODER.decode(text)
 
 
 def shown(value: Json) -> str:
@@ -129,3 +139,4 @@ def _reject_surrogates(value: Json) -> None:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_integer, parse_float=_number, parse_constant=_constant, strict=True
 )
+_SCAN: Callable[[str, int], tuple[Json, int]] = _DECODER.scan_once  # type: ignore[attr-defined] # as json.decoder has it

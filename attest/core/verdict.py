@@ -59,6 +59,7 @@ class Reason(StrEnum):
     CONDITION_UNMET = "condition-unmet"
     TOO_OLD = "too-old"
     NO_TIME = "no-time"
+    TIME_UNTRUSTED = "time-untrusted"
     IN_THE_FUTURE = "in-the-future"
     REPOSITORY_DIFFERS = "repository-differs"
     COMMIT_DIFFERS = "commit-differs"
@@ -114,6 +115,8 @@ class Findings:
     images: tuple[ImageVerdict, ...]
     inputs: frozenset[Digest]
     """The bundles of all verified evidence, superseded ones too."""
+    trusted_root: Digest | None = None
+    """The root that was used where the policy's digest does not cover it: that of the public-good Sigstore."""
 
     @property
     def nothing_refused(self) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from attest.core.envelope import EnvelopeInvalid, read_bundle, read_envelope
-from attest.core.keys import TrustedKey
 from attest.core.policy import Policy
 from attest.core.predicates import PredicateInvalid, Result, Source, build_sources, result_of
 from attest.core.reference import Digest, ImageReference
@@ -93,5 +92,6 @@ def _claim(attached: Attached, policy: Policy | None) -> Claim:
 
 def _signers(attached: Attached, policy: Policy) -> tuple[str, ...]:
     outcome = verify(attached.content, policy.keyring, legacy=attached.legacy)
-    key: TrustedKey | None = outcome.key if isinstance(outcome, VerifiedStatement | Unreadable) else None
-    return () if key is None else tuple(sorted(policy.holders.get(key.fingerprint, ())))
+    if not isinstance(outcome, VerifiedStatement | Unreadable):
+        return ()
+    return tuple(sorted(policy.names_of(outcome.credential)))

@@ -60,7 +60,7 @@ def answer(
             one
             for one in counting[number, lane.name]
             if target in one.statement.digests
-            and one.key.fingerprint not in policy.revoked
+            and one.credential.fingerprint not in policy.revoked
             and fresh(one, lane, now)
             and combination(policy, release, lane, one) == (() if values is None else values)
         ]
@@ -134,11 +134,11 @@ def refused_before(policy: Policy, release: Release, now: datetime) -> bool:
 
 def key(one: VerifiedStatement) -> tuple[bytes, Digest]:
     """A signature may be wrapped in many bundles; it is one piece of evidence."""
-    return one.payload, one.key.fingerprint
+    return one.payload, one.credential.fingerprint
 
 
 def names(policy: Policy, one: VerifiedStatement) -> set[str]:
-    return {name for name, signer in policy.signers.items() if one.key in signer.keys}
+    return {name for name, signer in policy.signers.items() if one.credential in signer.keys}
 
 
 def platforms_of(image: ReleaseImage) -> set[Digest]:
@@ -186,7 +186,7 @@ def met(one: VerifiedStatement, lane: Lane, image: ReleaseImage) -> bool:
     statement = one.statement
     asked = {"reference": image.reference, "name": image.name, "digest": image.digest}
     return all(
-        condition.holds(predicate=statement.predicate, statement=statement.document, image=asked)
+        condition.holds(predicate=statement.predicate, statement=statement.document, image=asked, certificate={})
         for condition in lane.where
     )
 
@@ -218,7 +218,7 @@ def supersedes(
     """Step 3, "new supersedes old". What a revoked key signed counts for nothing, so it supersedes nothing."""
     if new.time is None or old.time is None or not new.time > old.time or future(new, now):
         return False
-    if new.key.fingerprint in policy.revoked:
+    if new.credential.fingerprint in policy.revoked:
         return False
     a, b = new.statement.context, old.statement.context
     one_repository = a.repository is not None and a.repository == b.repository
@@ -287,7 +287,7 @@ def targets(policy: Policy, image: ReleaseImage, lane: Lane) -> set[Digest]:
 
 def enough(policy: Policy, lane: Lane, signed: Sequence[VerifiedStatement]) -> bool:
     """Step 6: some choice of as many names, each with a key of its own."""
-    keys = {(name, one.key.fingerprint) for one in signed for name in names(policy, one) & lane.parties}
+    keys = {(name, one.credential.fingerprint) for one in signed for name in names(policy, one) & lane.parties}
     for chosen in combinations(sorted({name for name, _ in keys}), lane.threshold):
         for owned in permutations(sorted({fingerprint for _, fingerprint in keys}), lane.threshold):
             if all(pair in keys for pair in zip(chosen, owned, strict=True)):

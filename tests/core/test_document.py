@@ -87,4 +87,4 @@ def test_a_condition_in_a_block_may_have_several_lines() -> None:
     policy = load(replaced(('where: ["predicate.a == 1"]', "where:\n      - |\n        predicate.a\n          == 1")))
     (condition,) = policy.lanes[0].where
     assert condition.text == "predicate.a\n  == 1\n"
-    assert condition.holds(predicate={"a": 1}, statement={}, image={})
+    assert condition.holds(predicate={"a": 1}, statement={}, image={}, certificate={})

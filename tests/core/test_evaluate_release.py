@@ -339,7 +339,11 @@ def test_a_statement_without_a_holder_is_still_unreadable() -> None:
     """An outcome of another keyring, under a key that no signer holds, refuses too; a shared key names all holders."""
     stranger = make.party("foreign")
     outcome = Unreadable(
-        bundle=make.digest("b"), payload=make.digest("p"), key=stranger.trusted, reason="statement-invalid", message="x"
+        bundle=make.digest("b"),
+        payload=make.digest("p"),
+        credential=stranger.trusted,
+        reason="statement-invalid",
+        message="x",
     )
     found = [*make.found(asked(), good()), *make.outcomes(outcome)]
     assert reasons(evaluate(asked(), make.release(APP), found, now=make.NOW)) == [Reason.STATEMENT_UNREADABLE]

@@ -77,8 +77,8 @@ def test_every_field_becomes_a_value() -> None:
     assert (build.name, build.predicate_type, build.signer) == ("build", PROVENANCE, "builder")
     assert build.parties == {"builder"}
     assert [condition.text for condition in build.where] == ["predicate.a == 1"]
-    assert build.where[0].holds(predicate={"a": 1}, statement={}, image={})
-    assert not build.where[0].holds(predicate={"a": 2}, statement={}, image={})
+    assert build.where[0].holds(predicate={"a": 1}, statement={}, image={}, certificate={})
+    assert not build.where[0].holds(predicate={"a": 2}, statement={}, image={}, certificate={})
     assert (contract.predicate_type, contract.max_age, contract.where) == (TEST_RESULT, timedelta(days=7), ())
     assert contract.exempt == {"migrations"}
     assert approval.signer == "reviewers"
@@ -153,7 +153,7 @@ def test_a_condition_that_is_literally_true_needs_no_compiler() -> None:
     )
     (condition,) = policy.lanes[0].where
     assert condition.text == "true"
-    assert condition.holds(predicate=None, statement=None, image=None)
+    assert condition.holds(predicate=None, statement=None, image=None, certificate={})
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_a_valid_bundle_is_verified() -> None:
     assert outcome.payload == PAYLOAD
     assert outcome.statement.digests == {SUBJECT}
     assert outcome.statement.context == make.context()
-    assert outcome.key == CI.trusted
+    assert outcome.credential == CI.trusted
     assert (outcome.result, outcome.sources, outcome.trusted_times) == (Result.PASSED, (), ())
 
 
@@ -155,7 +155,7 @@ def test_steps_3_to_7_a_trusted_signature_over_something_else_is_unreadable(
     assert isinstance(outcome, Unreadable)
     assert outcome.reason == reason
     assert message in outcome.message
-    assert outcome.key == CI.trusted
+    assert outcome.credential == CI.trusted
     assert outcome.bundle == digest_of(content)
     assert outcome.payload == digest_of(read_bundle(content).payload)
 
@@ -186,7 +186,7 @@ def test_hints_never_decide(hint: Any, keyid: Any) -> None:
         bundle["dsseEnvelope"]["signatures"][0]["keyid"] = keyid
     outcome = verify(json.dumps(bundle).encode(), RING)
     assert isinstance(outcome, VerifiedStatement)
-    assert (outcome.key, outcome.payload) == (CI.trusted, PAYLOAD)
+    assert (outcome.credential, outcome.payload) == (CI.trusted, PAYLOAD)
 
 
 def test_a_hint_makes_nobody_trusted() -> None:

@@ -29,7 +29,7 @@ def check(content: bytes, *, legacy: bool = False) -> bool:
     outcome = verify(content, RING, legacy=legacy)
     if isinstance(outcome, VerifiedStatement):
         assert outcome.payload == PAYLOAD
-        assert outcome.key in (CI.trusted, ED.trusted)
+        assert outcome.credential in (CI.trusted, ED.trusted)
         return True
     # A trusted key signed nothing here but the payload, so nothing else can be unreadable under one.
     assert isinstance(outcome, Rejected), outcome
