@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from attest.core.oci import Descriptor
 from attest.core.reference import (
     Digest,
     ImageReference,
@@ -19,14 +18,15 @@ from attest.core.reference import (
     parse_reference,
     parse_repository,
 )
-from attest.core.release import StoredImage
 from attest.errors import AttestError, TagReference
 from attest.ops.named import Named, name_images
-from attest.ports import Attached, Published, Store
 
 if TYPE_CHECKING:
     from attest.adapters.layout import LayoutStore
     from attest.adapters.registry import RegistryStore
+    from attest.core.oci import Descriptor
+    from attest.core.release import StoredImage
+    from attest.ports import Attached, Published, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,8 @@ from typing import Final, Generic, NoReturn, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
+THREADS: Final = "attest-work"
+"""The name of the threads that are started here."""
 _WORKERS: Final = 8
 
 
@@ -33,7 +35,7 @@ class Work(Generic[R]):
         self._outcomes: SimpleQueue[tuple[int, Callable[[], R]]] = SimpleQueue()
         waiting = deque(enumerate(items))
         for _ in range(min(_WORKERS, len(items))):
-            threading.Thread(target=self._serve, args=(function, waiting), daemon=True).start()
+            threading.Thread(target=self._serve, args=(function, waiting), name=THREADS, daemon=True).start()
 
     def results(self) -> list[R]:
         """Wait for all; then as `each`. To be asked once."""

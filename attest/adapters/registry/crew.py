@@ -18,6 +18,8 @@ T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
 
+THREADS: Final = "attest-registry"
+"""The name of the threads that are started here."""
 _WIDTH: Final = 32
 _BUDGET: Final = 64 * limits.MIB
 
@@ -66,7 +68,7 @@ class Crew:
             self._orders.put(self._order(weight, work, done))
             if self._running > self._threads:
                 self._threads += 1
-                threading.Thread(target=_serve, args=(self._orders,), daemon=True).start()
+                threading.Thread(target=_serve, args=(self._orders,), name=THREADS, daemon=True).start()
 
     def _order(self, weight: int, work: Callable[[], T], done: Callable[[T], None]) -> Callable[[], None]:
         def order() -> None:
