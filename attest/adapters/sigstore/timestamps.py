@@ -23,24 +23,25 @@ def timestamped(
     """The times, in UTC, of those responses that are timestamps over the signature by one of the authorities.
 
     Raises:
-        NotCertified: `timestamp-invalid`: too many, or one of them twice.
+        NotCertified: `timestamp-invalid`: too many, one of them twice, or one that is no timestamp response at all.
     """
+    from rfc3161_client import decode_timestamp_response
+
     if len(responses) > MOST:
         raise NotCertified(Uncertified.TIMESTAMP_INVALID, f"{len(responses)} timestamps, more than {MOST}")
     if len(set(responses)) != len(responses):
         raise NotCertified(Uncertified.TIMESTAMP_INVALID, "one timestamp stands there twice")
-    times = [_time(authorities, response, signature) for response in responses]
+    with refusing(Uncertified.TIMESTAMP_INVALID, "a timestamp"):
+        decoded = [decode_timestamp_response(response) for response in responses]
+    times = [_time(authorities, response, signature) for response in decoded]
     return tuple(sorted({time for time in times if time is not None}))
 
 
-def _time(authorities: Sequence[TimestampAuthority], response: bytes, signature: bytes) -> datetime | None:
-    from rfc3161_client import decode_timestamp_response
-
+def _time(authorities: Sequence[TimestampAuthority], response: TimeStampResponse, signature: bytes) -> datetime | None:
     for one in authorities:
         try:
-            with refusing(Uncertified.TIMESTAMP_INVALID, "timestamp"):
-                # Decoded anew each time: verifying takes the signer out of what was decoded.
-                return _verified(one, decode_timestamp_response(response), signature)
+            with refusing(Uncertified.TIMESTAMP_INVALID, "a timestamp"):
+                return _verified(one, response, signature)
         except NotCertified:
             continue
     return None

@@ -62,15 +62,15 @@ class SigstoreTrust:
         Raises:
             NotCertified: any step failed; `code` says which.
         """
-        # 1. The bundle, by our own strict reader and by the library.
+        # 1. The bundle, 2. what its certificate says.
         envelope, material, entry = _read(bundle)
-        with refusing(Uncertified.BUNDLE_INVALID, "the bundle"):
-            parsed = _parse(bundle, envelope, material)
-        # 2. What its certificate says.
         certificate = read_certificate(material.certificate or b"")
-        leaf = parsed.signing_certificate
         # 3. When its signature was seen; a promise is believed for the moment, and verified in step 11.
         times = self._times(envelope, material, entry)
+        # 1. once more, by the library, which asks for a time already when it reads.
+        with refusing(Uncertified.BUNDLE_INVALID, "the bundle"):
+            parsed = _parse(bundle, envelope, material)
+        leaf = parsed.signing_certificate
         # 4. The certificate was valid then.
         for time in times:
             if not leaf.not_valid_before_utc <= time <= leaf.not_valid_after_utc:
