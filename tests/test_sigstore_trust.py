@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from attest.adapters.sigstore.steps import STEPS
 from attest.adapters.sigstore.trust import SigstoreTrust
 from attest.core.certificate import Certified, NotCertified, Uncertified, read_certificate
 from attest.core.reference import digest_of
+from tests.project import ROOT as PROJECT
 from tests.sigstore_forge import (
     AT,
     CA,
@@ -136,6 +138,13 @@ def test_the_steps_are_numbered_and_named() -> None:
     assert [step.number for step in STEPS] == list(range(6, 14))
     assert len({step.code for step in STEPS}) == len(STEPS)
     assert all(step.specification and step.what for step in STEPS)
+
+
+def test_every_code_is_described_once() -> None:
+    """docs/reasons.md lists the codes of certificates, all of them and no others."""
+    section = (PROJECT / "docs" / "reasons.md").read_text().partition("## Certificates\n")[2].partition("\n## ")[0]
+    described = re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)
+    assert sorted(described) == sorted(code.value for code in Uncertified)
 
 
 # Step 1: the bundle.
