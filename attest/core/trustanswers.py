@@ -95,11 +95,13 @@ def read_key(content: bytes) -> PublicKey:
     """
     try:
         loaded = serialization.load_pem_public_key(content)
+    except (ValueError, UnsupportedAlgorithm):
+        raise AnswerInvalid("no PEM public key") from None
+    try:
         key = key_of(loaded.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
         key_details(key)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        problem = str(error) if isinstance(error, ValueError) and "PEM" not in str(error) else "no PEM public key"
-        raise AnswerInvalid(problem) from error
+    except ValueError as error:
+        raise AnswerInvalid(str(error)) from error
     return key
 
 

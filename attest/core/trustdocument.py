@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -231,7 +230,7 @@ def _log_id(value: Json, path: Path) -> bytes:
 def _service(value: Json, path: Path) -> Service:
     members = _members(value, path, {"url", "majorApiVersion", "validFor", "operator"})
     url = _text(_required(members, path, "url"), (*path, "url"))
-    if urlsplit(url).scheme not in {"http", "https"} or not origin_of(url):
+    if not url.startswith(("http://", "https://")) or not origin_of(url):
         raise TrustInvalid((*path, "url"), f"{shown(url)} is no http or https address")
     version = _required(members, path, "majorApiVersion")
     if type(version) is not int or version < 1:

@@ -147,7 +147,7 @@ def key_details(key: PublicKey) -> str:
             return f"PKIX_RSA_PKCS1V15_{key.key_size}_SHA256"
         case ec.EllipticCurvePublicKey():
             raise ValueError(f"an ECDSA key on {key.curve.name}; P-256, P-384 and P-521 are verified")
-        case rsa.RSAPublicKey():
+        case _:
             raise ValueError(f"an RSA key of {key.key_size} bits; 2048, 3072 and 4096 are verified")
 
 
@@ -185,13 +185,19 @@ def log_ids(key: PublicKey, origin: str) -> tuple[bytes, bytes]:
             return alone, hashlib.sha256(name + b"\x01" + raw).digest()
         case rsa.RSAPublicKey():
             return alone, hashlib.sha256(name + b"\xffPKIX-RSA-PKCS#1v1.5" + key_bytes(key)).digest()
-        case ec.EllipticCurvePublicKey():
+        case _:
             return alone, alone
 
 
 def origin_of(url: str) -> str:
-    """The origin that clients expect in a Rekor v2 log's checkpoints: the host name of its address, without port."""
-    return urlsplit(url).hostname or ""
+    """The origin that clients expect in a Rekor v2 log's checkpoints: the host name of its address, without port.
+
+    Empty where the text is no address.
+    """
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def certificate_bytes(certificate: x509.Certificate) -> bytes:

@@ -232,7 +232,7 @@ def _of_windows(kind: str, members: Sequence[Believed], now: datetime) -> Iterat
     yield from _gaps(kind, [one.window for one in members])
     if not any(one.window.holds(now) for one in members) and (members or kind != "timestamp authorities"):
         yield Warned(
-            concern=Concern.NONE_NOW, text=f"of the {kind} none is believed now: what is signed now is refused"
+            concern=Concern.NONE_NOW, text=f"none of the {kind} is believed now: what is signed now is refused"
         )
 
 
