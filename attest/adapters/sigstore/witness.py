@@ -142,8 +142,8 @@ def make_witnessed(key: Signer, services: Services, network: Network) -> Witness
     """
     if services.log_version is LogVersion.REKOR_V2 and key.public.algorithm not in _DETAILS:
         raise UsageError(
-            f"{services.log} takes no signatures by a key of the algorithm {key.public.algorithm}: Rekor v2 logs "
-            "digests, and this one is not made over a digest that it knows",
+            f"{services.log} takes no signatures by a key of the algorithm {key.public.algorithm}: Rekor v2 logs the "
+            "digest that a signature is over, and knows ECDSA, and RSA of 2048, 3072 and 4096 bits",
             hint="sign with an ECDSA key, or without --trust-config",
         )
     return Witnessed(
