@@ -45,11 +45,13 @@ class Asked:
     moment: datetime | None
     """`--at`: a moment in the past to look at."""
     output: str
+    timeout: float
+    """Seconds that fetching what the policy names may take."""
 
 
 def decide(reading: Reading, document: Document, asked: Asked) -> int:
     """Print the verdict on the images that are being read, write its receipt, and return the exit code."""
-    policy = finish_policy(document)
+    policy = finish_policy(document, timeout=asked.timeout)
     signer = None if asked.receipt_key is None else open_signer(asked.receipt_key, asked.password_file)
     demanded: set[Digest] = set()
     for receipt in asked.receipts:

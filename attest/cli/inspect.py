@@ -11,6 +11,7 @@ from attest.cli.options import format_option, registry_options
 from attest.cli.progress import waiting
 from attest.cli.stores import Connection, Stores, named_images
 from attest.cli.terminal import escape, json_text
+from attest.core.identity import certificate_document
 from attest.core.policy import Policy
 from attest.core.reference import Digest, parse_digest
 from attest.core.release import ChildKind
@@ -55,7 +56,7 @@ def command(
     stores = Stores(Connection(timeout=timeout, plain_http=plain_http, ca_file=ca_file, token_hosts=token_hosts))
     (named,) = named_images(stores, (image,), ())
     wanted = None if raw is None else parse_digest(raw)
-    policy = None if policy_file is None else _policy(policy_file)
+    policy = None if policy_file is None else _policy(policy_file, timeout)
     with waiting("reading what is attached"):
         inventory = inspect(stores, named.reference, policy=policy)
     if wanted is not None:
@@ -68,10 +69,10 @@ def command(
     return EXIT_PASSED
 
 
-def _policy(file: str) -> Policy:
+def _policy(file: str, timeout: float) -> Policy:
     from attest.cli.policies import load_policy  # without a policy, none of what it takes to read one is loaded
 
-    return load_policy(file)
+    return load_policy(file, timeout=timeout)
 
 
 def _payload(inventory: Inventory, digest: Digest) -> bytes:
@@ -109,14 +110,14 @@ def _tree(inventory: Inventory) -> Iterator[str]:
         for claim in claims:
             yield f"    bundle {claim.attached.digest}  {_standing(claim)}"
             for name, value in _summary(claim).items():
-                yield f"      {name:<10} {escape(str(value))}"
+                yield f"      {name:<15} {escape(str(value))}"
 
 
 def _standing(claim: Claim) -> str:
     if claim.signers is None:
         return click.style("unverified", fg="yellow")
     if not claim.signers:
-        return click.style("unverified: no key of the policy made its signature", fg="red")
+        return click.style("unverified: no signer of the policy made its signature", fg="red")
     return click.style(f"signature verified: {escape(', '.join(claim.signers))}", fg="green")
 
 
@@ -135,6 +136,9 @@ def _summary(claim: Claim) -> Mapping[str, Any]:
         summary["subjects"] = ", ".join(sorted(statement.digests))
     if claim.hint is not None:
         summary["key hint"] = claim.hint
+    if claim.certificate is not None:
+        for name, value in certificate_document(claim.certificate).items():
+            summary[f"cert {name}"] = value
     if claim.problem is not None:
         summary["problem"] = claim.problem
     return summary
@@ -173,5 +177,6 @@ def _claim_document(claim: Claim) -> dict[str, Any]:
         ],
         "subjects": [] if statement is None else sorted(statement.digests),
         "key_hint": claim.hint,
+        "certificate": None if claim.certificate is None else certificate_document(claim.certificate),
         "problem": claim.problem,
     }

@@ -13,6 +13,7 @@ import click
 
 from attest.adapters.deadline import Deadline
 from attest.adapters.files import read_file
+from attest.cli.folders import trust_cache
 from attest.cli.options import password_option
 from attest.cli.terminal import escape
 from attest.core import limits
@@ -141,17 +142,11 @@ def _keyless(
 
     token = find_token(os.environ, file=options.identity_token, network=network, now=clock.now())
     agree(token.claims, context)
-    services = public_good(_cache_folder(), network) if configuration is None else configuration
+    services = public_good(trust_cache(), network) if configuration is None else configuration
     from attest.adapters.sigstore.signing import make_keyless
 
     signer = make_keyless(services, network, token)
     return Chosen(signer=signer, token=token, services=services, deadline=network.deadline)
-
-
-def _cache_folder() -> Path:
-    """Where what TUF fetched is kept (XDG Base Directory Specification)."""
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(cache) if cache.startswith("/") else Path.home() / ".cache") / "attest" / "tuf"
 
 
 def _services(path: str) -> Services:

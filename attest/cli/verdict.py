@@ -11,7 +11,7 @@ from attest.core.policy import Lane, Policy
 from attest.core.predicates import TEST_RESULT
 from attest.core.report import signer_names, source_of
 from attest.core.statement import format_time
-from attest.core.verdict import ImageVerdict, LaneVerdict, PassedThen, Refused, State, Verdict
+from attest.core.verdict import ImageVerdict, LaneVerdict, PassedThen, Reason, Refused, State, Verdict
 from attest.core.verify import VerifiedStatement
 
 _WIDTH = max(len(state) for state in State)
@@ -74,7 +74,12 @@ def next_step(lane: LaneVerdict, rule: Lane, image: ImageVerdict, policy: Policy
         if rule.predicate_type == TEST_RESULT
         else f"--predicate-type {rule.predicate_type} --predicate FILE"
     )
-    command = f"attest sign {image.image} --lane {rule.name} --key {rule.signer}.key {result}"
+    signer = policy.signers.get(rule.signer)
+    identity = None if signer is None else signer.identity
+    how = f"--key {rule.signer}.key" if identity is None else "--keyless"
+    command = f"attest sign {image.image} --lane {rule.name} {how} {result}"
+    if identity is not None:
+        command += f", in the job {identity.identity}"
     match lane.state:
         case State.MISSING:
             step = f"run the lane and sign what it found: {command}"
@@ -84,6 +89,10 @@ def next_step(lane: LaneVerdict, rule: Lane, image: ImageVerdict, policy: Policy
             step = "mend what failed and run the lane again; a later run that passes supersedes this one"
         case State.UNMET:
             step = "run the lane again so that every `where` of the policy holds"
+        case State.STALE if lane.reason is Reason.TIME_UNTRUSTED:
+            step = (
+                f"sign with --trust-config, so that a trusted service vouches for the time: {command}"
+            )
         case State.STALE:
             step = "run the lane again; its evidence has to be of now"
         case State.MISMATCHED:

@@ -95,6 +95,7 @@ def command(
             state=state,
             moment=moment,
             output=output,
+            timeout=timeout,
         )
         return decide(reading, document, asked)
 

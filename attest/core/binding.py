@@ -99,7 +99,7 @@ def enough(lane: Lane, items: Sequence[Item]) -> bool:
 
 
 def distinct_signers(lane: Lane, items: Iterable[Item]) -> int:
-    """How many signers with distinct names *and* distinct keys or identities there are: a maximum matching of the two."""
+    """How many signers with distinct names *and* distinct keys or identities there are: a maximum matching."""
     keys: dict[str, set[str]] = {}
     for item in items:
         for name in item.names & lane.parties:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from attest.core.conditions import ALWAYS
+from attest.core.identity import CLAIMS
 from attest.core.policy import EvidenceAt, Lane, Policy, Signer
 from attest.core.policydocument import lifetime
+from attest.core.policymodel import PUBLIC_GOOD
 from attest.core.predicates import TEST_RESULT
 from attest.core.statement import format_time
 from attest.core.strictjson import Json
@@ -29,6 +31,7 @@ def explain(policy: Policy) -> tuple[Section, ...]:
     return (
         Section(title="images", sentences=tuple(_images(policy))),
         Section(title="source", sentences=tuple(_source(policy))),
+        *(() if policy.keyring.trust is None else (Section(title="trust", sentences=tuple(_trust(policy))),)),
         *(Section(title=f"lane {lane.name}", sentences=tuple(_lane(lane))) for lane in policy.lanes),
         *(
             Section(title=f"signer {one.name}", sentences=tuple(_signer(policy, one)))
@@ -58,21 +61,29 @@ def document(policy: Policy) -> dict[str, Json]:
             "evidence": str(policy.platforms.evidence),
             "only": [str(platform) for platform in policy.platforms.only],
         },
-        "signers": {
-            name: [
-                {
-                    "fingerprint": key.fingerprint,
-                    "algorithm": key.algorithm,
-                    "revoked": key.fingerprint in policy.revoked,
-                }
-                for key in signer.keys
-            ]
-            for name, signer in policy.signers.items()
-        },
+        "trust": _trust_document(policy),
+        "signers": {name: _signer_document(policy, signer) for name, signer in policy.signers.items()},
         "lanes": [_lane_document(lane) for lane in policy.lanes],
         "revoked": sorted(policy.revoked),
         "explanation": [{"title": section.title, "sentences": list(section.sentences)} for section in explain(policy)],
     }
+
+
+def _trust_document(policy: Policy) -> dict[str, Json] | None:
+    trust = policy.keyring.trust
+    if trust is None:
+        return None
+    return {"root": PUBLIC_GOOD, "digest": None} if policy.public_good else {"root": "file", "digest": trust.digest}
+
+
+def _signer_document(policy: Policy, signer: Signer) -> list[Json]:
+    if signer.identity is not None:
+        names = ("issuer", "identity", *CLAIMS)
+        return [{name: value for name in names if (value := getattr(signer.identity, name)) is not None}]
+    return [
+        {"fingerprint": key.fingerprint, "algorithm": key.algorithm, "revoked": key.fingerprint in policy.revoked}
+        for key in signer.keys
+    ]
 
 
 def _lane_document(lane: Lane) -> dict[str, Json]:
@@ -84,6 +95,7 @@ def _lane_document(lane: Lane) -> dict[str, Json]:
         "threshold": lane.threshold,
         "where": [condition.text for condition in lane.where],
         "max-age": None if lane.max_age is None else lifetime(lane.max_age),
+        "time": "trusted" if lane.trusted_time else None,
         "joint": lane.joint,
         "unlabelled": lane.unlabelled,
         "unbound": lane.unbound,
@@ -138,6 +150,8 @@ def _lane(lane: Lane) -> Iterator[str]:
         yield "It is about exactly the images of the release, all of them together."
     for condition in lane.where:
         yield "Its content may be anything." if condition.text == ALWAYS else f"It must be true that: {condition.text}"
+    if lane.trusted_time:
+        yield "A trusted timestamp or log says when it was signed."
     yield "It may be of any age." if lane.max_age is None else f"It is at most {lifetime(lane.max_age)} old."
     if lane.unbound:
         yield "It need not share or name what the other lanes share; what it names is compared with the policy."
@@ -150,12 +164,32 @@ def _lane(lane: Lane) -> Iterator[str]:
 def _signer(policy: Policy, signer: Signer) -> Iterator[str]:
     lanes = [lane.name for lane in policy.lanes if signer.name in lane.parties]
     yield f"May sign {_and(lanes)}." if lanes else "May sign nothing: no lane needs it."
+    if signer.identity is not None:
+        yield f"Is {signer.identity.identity}, as {signer.identity.issuer} says."
+        for claim in CLAIMS:
+            wanted = getattr(signer.identity, claim)
+            if wanted is not None:
+                yield f"Its certificate names the {claim} {wanted}."
+        sharing = [
+            name
+            for name, identity in sorted(policy.keyring.identities.items())
+            if name != signer.name and identity.party == signer.identity.party
+        ]
+        if sharing:
+            yield f"Shares this identity with {_and(sharing)}."
     for key in signer.keys:
         retired = " (revoked: what it signed as good does not count)" if key.fingerprint in policy.revoked else ""
         yield f"Has the {key.algorithm} key {key.fingerprint}{retired}."
         others = policy.holders[key.fingerprint] - {signer.name}
         if others:
             yield f"Shares this key with {_and(sorted(others))}."
+
+
+def _trust(policy: Policy) -> Iterator[str]:
+    if policy.public_good:
+        yield "Certificates, logs and timestamps are those of the public-good Sigstore, fetched through TUF."
+    elif policy.keyring.trust is not None:
+        yield f"Certificates, logs and timestamps are those of the trusted root {policy.keyring.trust.digest}."
 
 
 def _revoked(policy: Policy) -> Iterator[str]:

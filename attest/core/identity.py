@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,10 +65,8 @@ def certified_source(certificate: Certificate) -> Source:
     """What a certificate names as the source. A repository that has no normal form stays as it is, and so differs."""
     repository = certificate.repository
     if repository is not None:
-        try:
+        with suppress(ValueError):
             repository = normalise_repository(repository)
-        except ValueError:
-            pass
     return Source(repository=repository, commit=certificate.commit, ref=certificate.ref)
 
 

@@ -18,7 +18,6 @@ from attest.core.reference import Digest, Repository
 from attest.core.strictjson import Json
 from attest.core.verify import Keyring
 
-
 _NOBODY: Final[frozenset[str]] = frozenset()
 
 

@@ -7,24 +7,55 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from attest.core.conditions import ALWAYS, Always, CompileCondition, ConditionInvalid
 from attest.core.document import Document, Path
+from attest.core.identity import CLAIMS, Identity
 from attest.core.keys import KeyInvalid, TrustedKey, public_key
 from attest.core.model import read_model
 from attest.core.policy import Condition, Lane, PlatformRule, Policy, Signer, SourceRule
-from attest.core.policymodel import LaneDocument, PolicyDocument, SignerDocument
+from attest.core.policymodel import PUBLIC_GOOD, LaneDocument, PolicyDocument, SignerDocument
 from attest.core.predicates import TEST_RESULT
 from attest.core.reference import Digest
-from attest.core.verify import Keyring
+from attest.core.verify import Keyring, Trust
 from attest.errors import DocumentInvalid, KeyUnusable
 
 _DIGEST_LABEL: Final = b"attest policy v1\n"
 
-Keys = Mapping[str, tuple[TrustedKey, ...]]
-"""The keys of each party, by the name of the signer."""
+_INSTEAD: Final = "a signer has `key`, or `keys`, or `issuer` and `identity`, or `threshold` with `of`"
+_FORMS: Final = (["key"], ["keys"], ["issuer", "identity"], ["threshold", "of"])
+
+
+class OpenTrust(Protocol):
+    """Makes what a policy's `trust` names ready to verify with."""
+
+    def __call__(self, root: bytes | None, *, file: str) -> Trust:
+        """The trust of a trusted root; without one that of the public-good Sigstore, fetched when it is first needed.
+
+        Raises:
+            DocumentInvalid: the bytes are no trusted root.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Party:
+    """Who one signer is: its keys or its identity."""
+
+    keys: tuple[TrustedKey, ...] = ()
+    identity: Identity | None = None
+
+    @property
+    def proofs(self) -> tuple[str, ...]:
+        """By what it is told from others, in the order of the document."""
+        return tuple(key.fingerprint for key in self.keys) if self.identity is None else (self.identity.party,)
+
+
+_Parties = Mapping[str, _Party]
+"""By the name of the signer; a threshold is no party."""
 
 
 def read_policy(document: Document) -> PolicyDocument:
@@ -36,6 +67,7 @@ def read_policy(document: Document) -> PolicyDocument:
     policy = read_model(PolicyDocument, document)
     for name, signer in policy.signers.items():
         _check_signer(document, policy, name, signer)
+        _check_identity(document, policy, name, signer)
     for name, lane in policy.lanes.items():
         _check_lane(document, policy, name, lane)
     return policy
@@ -48,23 +80,37 @@ def named_files(policy: PolicyDocument) -> Iterator[tuple[str, Path]]:
             yield file, ("signers", name, *signer.path(position))
 
 
+def named_root(policy: PolicyDocument) -> tuple[str, Path] | None:
+    """The trusted root that the document names, and where."""
+    return None if policy.trust is None or policy.trust.file is None else (policy.trust.file, ("trust", "file"))
+
+
 def build_policy(
-    document: Document, policy: PolicyDocument, files: Mapping[str, bytes], *, compile_condition: CompileCondition
+    document: Document,
+    policy: PolicyDocument,
+    files: Mapping[str, bytes],
+    *,
+    compile_condition: CompileCondition,
+    open_trust: OpenTrust,
 ) -> Policy:
-    """The policy that the document and the files that it names are; `files` has all of `named_files`.
+    """The policy that the document and the files that it names are; `files` has all of `named_files` and `named_root`.
 
     Raises:
-        DocumentInvalid: a key that is no key, is held by two signers without their saying so or twice by one, a
-            threshold that its keys cannot reach, unlabelled lanes that could not be told apart, or an expression that
-            does not compile; with the place.
+        DocumentInvalid: a trusted root that is none, a key that is no key or stands twice, a key or identity of two
+            signers who do not say so, a threshold that cannot be reached, unlabelled lanes that could not be told
+            apart, or an expression that does not compile; with the place.
     """
     keys = _read_keys(document, policy, files)
-    holders = _holders(keys)
-    _check_shared(document, policy, keys, holders)
+    parties: _Parties = {
+        name: _Party(keys=keys.get(name, ()), identity=_identity(signer))
+        for name, signer in policy.signers.items()
+        if signer.of is None
+    }
+    _check_shared(document, policy, parties)
     for name, signer in policy.signers.items():
-        _check_reachable(document, name, signer, keys)
+        _check_reachable(document, name, signer, parties)
     lanes = tuple(_lane(document, policy, name, lane, compile_condition) for name, lane in policy.lanes.items())
-    _check_unlabelled(document, lanes, keys)
+    _check_unlabelled(document, lanes, parties)
     return Policy(
         name=policy.name,
         serial=policy.serial,
@@ -79,11 +125,16 @@ def build_policy(
         platforms=None
         if policy.platforms is None
         else PlatformRule(evidence=policy.platforms.evidence, only=tuple(policy.platforms.only)),
-        signers={name: Signer(name=name, keys=own) for name, own in keys.items()},
+        signers={name: Signer(name=name, keys=party.keys, identity=party.identity) for name, party in parties.items()},
         lanes=lanes,
         revoked=frozenset(policy.revoked or ()),
-        keyring=Keyring(key for own in keys.values() for key in own),
-        holders=holders,
+        public_good=policy.trust is not None and policy.trust.file is None,
+        keyring=Keyring(
+            (key for party in parties.values() for key in party.keys),
+            identities={name: party.identity for name, party in parties.items() if party.identity is not None},
+            trust=_trust(document, policy, files, open_trust),
+        ),
+        holders=_holders(parties),
     )
 
 
@@ -114,10 +165,10 @@ def _number(value: int) -> bytes:
 
 def _check_signer(document: Document, policy: PolicyDocument, name: str, signer: SignerDocument) -> None:
     path: Path = ("signers", name)
-    given = [key for key in ("key", "keys", "threshold", "of") if getattr(signer, key) is not None]
-    if given not in (["key"], ["keys"], ["threshold", "of"]):
-        problem = f"a signer with `{'` and `'.join(given)}`" if given else "a signer without a key"
-        raise document.invalid_key(path, problem, hint="a signer has `key`, or `keys`, or `threshold` with `of`")
+    given = [key for form in _FORMS for key in form if getattr(signer, key) is not None]
+    if given not in _FORMS:
+        problem = f"a signer with `{'` and `'.join(given)}`" if given else "a signer without a key or an identity"
+        raise document.invalid_key(path, problem, hint=_INSTEAD)
     if signer.threshold is None or signer.of is None:
         return
     if signer.shared:
@@ -137,10 +188,26 @@ def _check_signer(document: Document, policy: PolicyDocument, name: str, signer:
         raise document.invalid((*path, "threshold"), problem)
 
 
+def _check_identity(document: Document, policy: PolicyDocument, name: str, signer: SignerDocument) -> None:
+    path: Path = ("signers", name)
+    if signer.identity is None:
+        for claim in CLAIMS:
+            if getattr(signer, claim) is not None:
+                problem = f"`{claim}` is what a certificate says, and this signer has none"
+                raise document.invalid_key((*path, claim), problem, hint="it stands beside `issuer` and `identity`")
+    elif policy.trust is None:
+        problem = f"{name} is an identity, and nothing says whose certificates count"
+        hint = "give the policy a `trust`: {file: trusted_root.json}, or public-good"
+        raise document.invalid_key(path, problem, hint=hint)
+
+
 def _check_lane(document: Document, policy: PolicyDocument, name: str, lane: LaneDocument) -> None:
     path: Path = ("lanes", name)
     if lane.signer not in policy.signers:
         raise document.invalid((*path, "signer"), _unknown_signer(lane.signer, policy))
+    if lane.time is not None and policy.trust is None:
+        problem = "`time: trusted` without a `trust`: no time could ever be trusted"
+        raise document.invalid_key((*path, "time"), problem, hint="give the policy a `trust`, or use `max-age` alone")
     if lane.predicate_type == TEST_RESULT:
         return
     if lane.where is None:
@@ -160,7 +227,29 @@ def _unknown_signer(name: str, policy: PolicyDocument) -> str:
 # With the keys.
 
 
-def _read_keys(document: Document, policy: PolicyDocument, files: Mapping[str, bytes]) -> Keys:
+def _identity(signer: SignerDocument) -> Identity | None:
+    if signer.issuer is None or signer.identity is None:
+        return None
+    return Identity(issuer=signer.issuer, identity=signer.identity, **{name: getattr(signer, name) for name in CLAIMS})
+
+
+def _trust(
+    document: Document, policy: PolicyDocument, files: Mapping[str, bytes], open_trust: OpenTrust
+) -> Trust | None:
+    if policy.trust is None:
+        return None
+    file = policy.trust.file
+    if file is None:
+        return open_trust(None, file=PUBLIC_GOOD)
+    try:
+        return open_trust(files[file], file=file)
+    except DocumentInvalid as error:
+        raise document.invalid(("trust", "file"), f"{file}: {error.problem}", hint=error.hint) from error
+
+
+def _read_keys(
+    document: Document, policy: PolicyDocument, files: Mapping[str, bytes]
+) -> Mapping[str, tuple[TrustedKey, ...]]:
     keys: dict[str, tuple[TrustedKey, ...]] = {}
     for name, signer in policy.signers.items():
         own: list[TrustedKey] = []
@@ -188,32 +277,31 @@ def key_unusable(document: Document, path: Path, problem: str) -> KeyUnusable:
     return KeyUnusable(problem, file=document.file, line=place.line, column=place.column)
 
 
-def _holders(keys: Keys) -> Mapping[Digest, frozenset[str]]:
+def _holders(parties: _Parties) -> Mapping[Digest, frozenset[str]]:
     holders: dict[Digest, frozenset[str]] = {}
-    for name, own in keys.items():
-        for key in own:
+    for name, party in parties.items():
+        for key in party.keys:
             holders[key.fingerprint] = holders.get(key.fingerprint, frozenset()) | {name}
     return holders
 
 
-def _check_shared(
-    document: Document, policy: PolicyDocument, keys: Keys, holders: Mapping[Digest, frozenset[str]]
-) -> None:
-    for name, own in keys.items():
+def _check_shared(document: Document, policy: PolicyDocument, parties: _Parties) -> None:
+    for name, party in parties.items():
         signer = policy.signers[name]
-        others: dict[str, Path] = {}
-        for position, key in enumerate(own):
-            for other in sorted(holders[key.fingerprint] - {name}):
-                others.setdefault(other, ("signers", name, *signer.path(position)))
-        if others and not signer.shared:
-            other, path = next(iter(others.items()))
-            problem = f"{other} holds this key too, so one party could sign for both"
-            raise document.invalid(path, problem, hint="give each a key of its own, or `shared: true` to both")
+        if signer.shared:
+            continue
+        for position, proof in enumerate(party.proofs):
+            others = [other for other, theirs in parties.items() if other != name and proof in theirs.proofs]
+            if others:
+                what, where = ("identity", ("identity",)) if party.identity else ("key", signer.path(position))
+                problem = f"{min(others)} holds this {what} too, so one party could sign for both"
+                hint = "give each one of its own, or `shared: true` to both"
+                raise document.invalid(("signers", name, *where), problem, hint=hint)
 
 
-def _check_reachable(document: Document, name: str, signer: SignerDocument, keys: Keys) -> None:
-    """Distinct signers count by distinct keys: members that share all of theirs are one."""
-    distinct = {key.fingerprint for member in signer.of or () for key in keys[member]}
+def _check_reachable(document: Document, name: str, signer: SignerDocument, parties: _Parties) -> None:
+    """Distinct signers count by distinct keys or identities: members that share all of theirs are one."""
+    distinct = {proof for member in signer.of or () for proof in parties[member].proofs}
     if signer.threshold is not None and len(distinct) < signer.threshold:
         problem = f"{signer.threshold} signers need {signer.threshold} keys, and the members have {len(distinct)}"
         raise document.invalid(("signers", name, "threshold"), problem)
@@ -234,6 +322,7 @@ def _lane(
             for position, text in enumerate(lane.where or ())
         ),
         max_age=lane.max_age,
+        trusted_time=lane.time is not None,
         joint=lane.joint,
         unlabelled=lane.unlabelled,
         unbound=lane.unbound,
@@ -256,17 +345,17 @@ def _condition(document: Document, path: Path, text: str, compile_condition: Com
         ) from error
 
 
-def _check_unlabelled(document: Document, lanes: tuple[Lane, ...], keys: Keys) -> None:
+def _check_unlabelled(document: Document, lanes: tuple[Lane, ...], parties: _Parties) -> None:
     """Where no statement names its lane, signer and predicate type alone must say which lane it fills."""
-    before: list[tuple[Lane, set[Digest]]] = []
+    before: list[tuple[Lane, set[str]]] = []
     for lane in lanes:
         if not lane.unlabelled:
             continue
-        own = {key.fingerprint for party in lane.parties for key in keys[party]}
+        own = {proof for name in lane.parties for proof in parties[name].proofs}
         for other, theirs in before:
             if other.predicate_type == lane.predicate_type and own & theirs:
                 problem = f"the unlabelled lanes {other.name} and {lane.name} could not be told apart"
-                hint = "two unlabelled lanes share no predicate type, or no key"
+                hint = "two unlabelled lanes share no predicate type, or no key and no identity"
                 raise document.invalid_key(("lanes", lane.name, "unlabelled"), problem, hint=hint)
         before.append((lane, own))
 

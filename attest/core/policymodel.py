@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Final, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
+from attest.core.identity import CLAIMS
 from attest.core.model import DocumentModel, schema_of, text_of
 from attest.core.oci import Platform, parse_platform
 from attest.core.policy import Bind, EvidenceAt
 from attest.core.predicates import TEST_RESULT
 from attest.core.reference import Digest, is_digest, parse_repository
 from attest.core.source import normalise_repository
-from attest.core.statement import is_lane, parse_time
+from attest.core.statement import is_commit, is_lane, parse_time
 from attest.core.strictjson import Json
 from attest.errors import ReferenceInvalid
 
@@ -28,6 +30,9 @@ SCHEMA_NAME: Final = "https://attest-gate.dev/schema/policy-v1.json"
 EXPRESSION: Final = 4096
 """Characters of one `where` expression."""
 
+CLAIM: Final = 1024
+"""Characters of what a certificate has to say."""
+
 PATH: Final = 1024
 """Characters of the path of a file."""
 
@@ -36,7 +41,7 @@ SERIALS: Final = 2**63
 
 _REF: Final = re.compile(r"refs(?:/[^\x00-\x20\x7f~^:?*\[\\/]+)*/(?:[^\x00-\x20\x7f~^:?*\[\\/]+|\*)")
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-_KEYLESS: Final = "keyless identities are not supported by this version; name a `key`"
+_LOOPBACK: Final = re.compile(r"http://(?:localhost|127\.[0-9.]+|\[::1\])(?:[:/].*)?")
 T = TypeVar("T")
 
 
@@ -75,6 +80,29 @@ def _uri(text: str) -> str:
     scheme, colon, rest = text.partition(":")
     if not (colon and rest and scheme.isascii() and scheme.isalnum() and text.isprintable()) or " " in text:
         raise ValueError(f"{_shown(text)} is no URI; write the predicate type in full, as in {TEST_RESULT}")
+    return text
+
+
+def _issuer(text: str) -> str:
+    if not text.startswith("https://") and _LOOPBACK.fullmatch(text) is None:
+        raise ValueError(
+            f"{_shown(text)} is no issuer; write the `iss` of its tokens, as in https://git.example.org/api/actions"
+        )
+    return _exact(text)
+
+
+def _exact(text: str) -> str:
+    """Text that is compared with what a certificate says, character by character."""
+    if not text or len(text) > CLAIM or not text.isprintable() or text != text.strip():
+        raise ValueError(f"{_shown(text)} can never be what a certificate says")
+    if "*" in text:
+        raise ValueError(f"{_shown(text)}: what a certificate says is compared exactly; there are no patterns")
+    return text
+
+
+def _commit(text: str) -> str:
+    if not is_commit(text):
+        raise ValueError(f"{_shown(text)} is no full commit id of 40 or 64 lower-case hexadecimal digits")
     return text
 
 
@@ -205,6 +233,16 @@ PlatformName = Annotated[
 ]
 
 
+Issuer = Annotated[
+    str,
+    *text_of(_issuer, pattern=r"^https?://[^*]+$", longest=CLAIM, describe="who issues identity tokens: their `iss`"),
+]
+Claim = Annotated[
+    str, *text_of(_exact, pattern=r"^[^*]+$", longest=CLAIM, describe="what the certificate says, exactly; no patterns")
+]
+Commit = Annotated[str, *text_of(_commit, pattern="^([0-9a-f]{40}|[0-9a-f]{64})$", describe="a full commit id")]
+
+
 def _one_of(kind: Callable[[str], T], *values: str) -> tuple[object, ...]:
     """A field that is one of a few words."""
 
@@ -223,10 +261,19 @@ _NAMED: Final = Field(min_length=1, json_schema_extra={"propertyNames": {"patter
 BoundValue = Annotated[Bind, *_one_of(Bind, *Bind)]
 Where = Annotated[EvidenceAt, *_one_of(EvidenceAt, *EvidenceAt)]
 SourceFrom = Annotated[str, *_one_of(str, "statement")]
+TimeFrom = Annotated[str, *_one_of(str, "trusted")]
 
 L = TypeVar("L")
 Some = Annotated[list[L], AfterValidator(_distinct), Field(min_length=1, json_schema_extra={"uniqueItems": True})]
 """A list that is not empty and lists nothing twice."""
+
+
+_SIGNER_KEYS: Final = ("key", "keys", "issuer", "identity", *CLAIMS, "shared", "threshold", "of")
+
+
+def _only(*names: str) -> dict[str, Json]:
+    """Of a signer's keys, these; a schema that nothing satisfies stands for each other one."""
+    return {name: False for name in _SIGNER_KEYS if name not in names}
 
 
 class SourceDocument(DocumentModel):
@@ -244,29 +291,69 @@ class PlatformsDocument(DocumentModel):
     only: Some[PlatformName]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustRule:
+    """Whose certificates, log entries and timestamps count: those of a trusted root's services."""
+
+    file: str | None
+    """The trusted root; None for that of the public-good instance."""
+
+
+def _trust(value: Json) -> TrustRule:
+    if value == PUBLIC_GOOD:
+        return TrustRule(file=None)
+    if isinstance(value, dict) and list(value) == ["file"] and isinstance(value["file"], str):
+        return TrustRule(file=_file(value["file"]))
+    raise ValueError(f"it must be {PUBLIC_GOOD}, or a mapping with one key: {{file: trusted_root.json}}")
+
+
+PUBLIC_GOOD: Final = "public-good"
+Trust = Annotated[
+    TrustRule,
+    PlainValidator(_trust),
+    WithJsonSchema(
+        {
+            "description": "the Sigstore whose certificates, log entries and timestamps count",
+            "oneOf": [
+                {"const": PUBLIC_GOOD},
+                {
+                    "type": "object",
+                    "properties": {"file": {"type": "string", "pattern": "^.+$", "maxLength": PATH}},
+                    "required": ["file"],
+                    "additionalProperties": False,
+                },
+            ],
+        }
+    ),
+]
+
+
 class SignerDocument(DocumentModel):
-    """Who may sign: one party with its keys, or so many of several parties."""
+    """Who may sign: one party with its keys, an identity, or so many of several parties."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
-                {"required": ["key"]},
-                {"required": ["keys"]},
-                {"required": ["threshold", "of"], "not": {"required": ["shared"]}},
+                {"required": ["key"], "properties": _only("key", "shared")},
+                {"required": ["keys"], "properties": _only("keys", "shared")},
+                {"required": ["issuer", "identity"], "properties": _only("issuer", "identity", *CLAIMS, "shared")},
+                {
+                    "required": ["threshold", "of"],
+                    "properties": _only("threshold", "of") | {"shared": {"const": False}},
+                },
             ],
-            "dependentSchemas": {
-                name: {"not": {"anyOf": [{"required": ["key"]}, {"required": ["keys"]}]}}
-                for name in ("threshold", "of")
-            },
         }
     )
-    later: ClassVar = {
-        "issuer": _KEYLESS,
-        "identity": _KEYLESS,
-    }
 
     key: File | None = None
     keys: Some[File] | None = None
+    issuer: Issuer | None = None
+    identity: Claim | None = None
+    repository: Claim | None = None
+    ref: Claim | None = None
+    commit: Commit | None = None
+    trigger: Claim | None = None
+    workflow: Claim | None = None
     shared: bool = False
     threshold: Annotated[int, Field(ge=1)] | None = None
     of: Some[Name] | None = None
@@ -290,12 +377,11 @@ class LaneDocument(DocumentModel):
             "else": {"required": ["where"], "properties": {"allow-warned": {"const": False}}},
         }
     )
-    later: ClassVar = {"time": "trusted times are not supported by this version; use `max-age`"}
-
     predicate_type: Uri
     signer: Name
     where: Some[Expression] | None = None
     max_age: Age | None = None
+    time: TimeFrom | None = None
     joint: bool = False
     unlabelled: bool = False
     unbound: bool = False
@@ -309,7 +395,6 @@ class PolicyDocument(DocumentModel):
     """A policy for attest: what images need before they may be promoted, and who says so."""
 
     later: ClassVar = {
-        "trust": "keyless identities are not supported by this version; name keys in `signers`",
         "waivers": "waivers are not supported by this version; they come with promotion and deployment",
     }
 
@@ -320,6 +405,7 @@ class PolicyDocument(DocumentModel):
     images: Some[Images]
     source: SourceDocument
     platforms: PlatformsDocument | None = None
+    trust: Trust | None = None
     signers: Annotated[dict[Name, SignerDocument], _NAMED]
     lanes: Annotated[dict[Name, LaneDocument], _NAMED]
     revoked: Some[Revoked] | None = None

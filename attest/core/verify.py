@@ -93,8 +93,8 @@ class Trust(Protocol):
     """The authorities, logs and timestamp services of one trusted root, and what they vouch for."""
 
     @property
-    def digest(self) -> Digest:
-        """SHA-256 of the trusted root's bytes."""
+    def digest(self) -> Digest | None:
+        """SHA-256 of the trusted root's bytes; None of one that is fetched, as long as nothing needed it."""
         ...
 
     def certify(self, bundle: bytes) -> Certified:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from attest.core.certificate import Certificate, NotCertified, read_certificate
 from attest.core.envelope import EnvelopeInvalid, read_bundle, read_envelope
+from attest.core.material import read_material
 from attest.core.policy import Policy
 from attest.core.predicates import PredicateInvalid, Result, Source, build_sources, result_of
 from attest.core.reference import Digest, ImageReference
@@ -22,6 +24,8 @@ class Claim:
     attached: Attached
     hint: str | None
     """The key that the bundle says to look for."""
+    certificate: Certificate | None
+    """What the bundle's certificate says."""
     payload: bytes | None
     statement: Statement | None
     result: Result | None
@@ -30,7 +34,7 @@ class Claim:
     problem: str | None
     """Why it could not be read, where it could not."""
     signers: tuple[str, ...] | None
-    """The policy's signers whose key made the signature; empty if none did; None where no policy was given."""
+    """The policy's signers whose signature it is; empty if it is nobody's; None where no policy was given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,19 +72,22 @@ def _by_lane_and_time(claim: Claim) -> tuple[str, str, Digest]:
 
 
 def _claim(attached: Attached, policy: Policy | None) -> Claim:
-    hint = payload = statement = result = problem = None
+    hint = payload = certificate = statement = result = problem = None
     sources: tuple[Source, ...] = ()
     try:
         envelope = read_envelope(attached.content) if attached.legacy else read_bundle(attached.content)
         hint, payload = envelope.hint, envelope.payload
+        if envelope.certified:
+            certificate = read_certificate(read_material(attached.content).certificate or b"")
         statement = read_statement(payload)
         result = result_of(statement.predicate_type, statement.predicate)
         sources = build_sources(statement.predicate_type, statement.predicate)
-    except (EnvelopeInvalid, StatementInvalid, PredicateInvalid) as error:
+    except (EnvelopeInvalid, NotCertified, StatementInvalid, PredicateInvalid) as error:
         problem = str(error)
     return Claim(
         attached=attached,
         hint=hint,
+        certificate=certificate,
         payload=payload,
         statement=statement,
         result=result,

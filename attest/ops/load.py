@@ -15,18 +15,24 @@ from attest.ports import ParseDocument, ReadFile
 if TYPE_CHECKING:
     from attest.core.conditions import CompileCondition
     from attest.core.policy import Policy
+    from attest.core.policydocument import OpenTrust
 
 
 def load_policy(
-    file: str, *, read_file: ReadFile, parse_document: ParseDocument, compile_condition: CompileCondition
+    file: str,
+    *,
+    read_file: ReadFile,
+    parse_document: ParseDocument,
+    compile_condition: CompileCondition,
+    open_trust: OpenTrust,
 ) -> Policy:
-    """The policy in a file. Nothing but this file and the keys that it names is looked at.
+    """The policy in a file. Nothing but this file, the keys and the trusted root that it names is looked at.
 
     Raises:
-        DocumentInvalid: it is no policy, or a key cannot be read; with the place in the policy.
+        DocumentInvalid: it is no policy, or a file that it names cannot be used; with the place in the policy.
     """
     document = open_policy(file, read_file=read_file, parse_document=parse_document)
-    return finish_policy(document, read_file=read_file, compile_condition=compile_condition)
+    return finish_policy(document, read_file=read_file, compile_condition=compile_condition, open_trust=open_trust)
 
 
 def open_policy(file: str, *, read_file: ReadFile, parse_document: ParseDocument) -> Document:
@@ -46,23 +52,32 @@ def names_platforms(document: Document) -> bool:
     return isinstance(document.value, dict) and "platforms" in document.value
 
 
-def finish_policy(document: Document, *, read_file: ReadFile, compile_condition: CompileCondition) -> Policy:
-    """The policy that a document is, with the keys that it names.
+def finish_policy(
+    document: Document, *, read_file: ReadFile, compile_condition: CompileCondition, open_trust: OpenTrust
+) -> Policy:
+    """The policy that a document is, with the keys and the trusted root that it names.
 
     Raises:
-        DocumentInvalid: it is no policy, or a key cannot be read; with the place in the policy.
+        DocumentInvalid: it is no policy, or a file that it names cannot be used; with the place in the policy.
     """
-    from attest.core.policydocument import build_policy, key_unusable, named_files, read_policy
+    from attest.core.policydocument import build_policy, key_unusable, named_files, named_root, read_policy
 
     policy = read_policy(document)
-    keys: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     for name, path in named_files(policy):
-        if name not in keys:
+        if name not in files:
             try:
-                keys[name] = read_file(_beside(document.file, name), limit=limits.KEY_FILE)
+                files[name] = read_file(_beside(document.file, name), limit=limits.KEY_FILE)
             except DocumentInvalid as error:
                 raise key_unusable(document, path, f"{name}: {error.problem}") from error
-    return build_policy(document, policy, keys, compile_condition=compile_condition)
+    root = named_root(policy)
+    if root is not None and root[0] not in files:
+        name, path = root
+        try:
+            files[name] = read_file(_beside(document.file, name), limit=limits.DOCUMENT)
+        except DocumentInvalid as error:
+            raise document.invalid(path, f"{name}: {error.problem}") from error
+    return build_policy(document, policy, files, compile_condition=compile_condition, open_trust=open_trust)
 
 
 def _beside(file: str, name: str) -> str:
