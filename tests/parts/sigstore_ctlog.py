@@ -49,7 +49,7 @@ class CtLog:
 
     @contextlib.contextmanager
     def broken(self) -> Iterator[None]:
-        """Answer 503 to everything until the block ends."""
+        """Answer 500 to everything until the block ends; with 503 Fulcio would ask again and again."""
         self._broken = True
         try:
             yield
@@ -59,7 +59,7 @@ class CtLog:
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, object]]:
         """Status and JSON document for one request (RFC 6962, section 4.2)."""
         if self._broken:
-            return 503, {"error": "closed"}
+            return 500, {"error": "broken"}
         if (method, path) != ("POST", "/tests/ct/v1/add-pre-chain"):
             return 404, {"error": "not found"}
         chain = [base64.b64decode(certificate) for certificate in json.loads(body)["chain"]]
