@@ -111,15 +111,16 @@ class Channel(Generic[T]):
             self._waiting.clear()
             self._changed.notify_all()
 
-    def __iter__(self) -> Iterator[T]:
-        """The values as they arrive, until every sender has ended; for one thread."""
+    def __iter__(self) -> Iterator[Sequence[T]]:
+        """All that waits, whenever something does, until every sender has ended; for one thread."""
         while True:
             with self._changed:
                 while not self._waiting and self._senders:
                     self._changed.wait()
                 if not self._waiting:
                     return
-                value, weight = self._waiting.popleft()
-                self._held -= weight
+                values = [value for value, _ in self._waiting]
+                self._waiting.clear()
+                self._held = 0
                 self._changed.notify_all()
-            yield value
+            yield values

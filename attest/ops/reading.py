@@ -49,8 +49,8 @@ class Reading:
     ) -> None:
         self._bundles.abandon()
 
-    def bundles(self) -> Iterator[Attached]:
-        """Each bundle as it arrives, until all images are read or have failed."""
+    def bundles(self) -> Iterator[Sequence[Attached]]:
+        """The bundles as they arrive, those together that wait together, until all images are read or have failed."""
         return iter(self._bundles)
 
     def release(self) -> tuple[ReleaseImage, ...]:
