@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,7 +17,6 @@ from attest.adapters.clock import SystemClock
 from attest.adapters.files import read_file, write_file
 from attest.cli.policies import finish_policy
 from attest.cli.progress import waiting
-from attest.cli.signers import open_signer
 from attest.cli.terminal import json_text
 from attest.cli.verdict import lines
 from attest.core import limits, report
@@ -27,8 +27,10 @@ from attest.core.reference import Digest
 from attest.core.verdict import Passed, PassedThen, Refused, Verdict
 from attest.errors import EXIT_PASSED, EXIT_REFUSED
 from attest.ops.reading import Reading
-from attest.ops.receipt import inputs_of, write_receipt
 from attest.ops.verify import Question, verify
+
+if TYPE_CHECKING:
+    from attest.adapters.keys import KeySigner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,19 +54,18 @@ class Asked:
 def decide(reading: Reading, document: Document, asked: Asked) -> int:
     """Print the verdict on the images that are being read, write its receipt, and return the exit code."""
     policy = finish_policy(document, timeout=asked.timeout)
-    signer = None if asked.receipt_key is None else open_signer(asked.receipt_key, asked.password_file)
-    demanded: set[Digest] = set()
-    for receipt in asked.receipts:
-        demanded |= inputs_of(read_file(receipt, limit=limits.BUNDLE), file=receipt, images=asked.images)
+    signer = _signer(asked)
     question = Question(
+        demanded=_demanded(asked),
         bundles=[read_file(bundle, limit=limits.BUNDLE) for bundle in asked.bundles],
-        demanded=demanded,
         remembered=_observe(asked.state, policy),
         at=asked.moment,
     )
     with waiting("reading the evidence"):
         verdict = verify(reading, policy, question, clock=SystemClock())
     if signer is not None and asked.receipt_out is not None and not isinstance(verdict, PassedThen):
+        from attest.ops.receipt import write_receipt
+
         write_file(asked.receipt_out, write_receipt(verdict, signer=signer, policy_uri=document.file))
     _print(verdict, policy, asked.output, historical=asked.moment is not None)
     return exit_code(verdict)
@@ -77,6 +78,25 @@ def exit_code(verdict: Verdict) -> int:
             return EXIT_PASSED
         case Refused():
             return EXIT_REFUSED
+
+
+def _signer(asked: Asked) -> KeySigner | None:
+    if asked.receipt_key is None:
+        return None
+    from attest.cli.signers import open_signer  # few ask for a receipt, and need not load what signs one
+
+    return open_signer(asked.receipt_key, asked.password_file)
+
+
+def _demanded(asked: Asked) -> set[Digest]:
+    if not asked.receipts:
+        return set()
+    from attest.ops.receipt import inputs_of
+
+    demanded: set[Digest] = set()
+    for receipt in asked.receipts:
+        demanded |= inputs_of(read_file(receipt, limit=limits.BUNDLE), file=receipt, images=asked.images)
+    return demanded
 
 
 def _observe(state: str | None, policy: Policy) -> Remembered | None:
