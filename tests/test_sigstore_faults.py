@@ -121,9 +121,9 @@ def test_a_dead_service_is_named(kind: str, signing: Signing) -> None:
 
 
 def test_the_certificate_transparency_log_may_be_down(signing: Signing) -> None:
-    """A certificate authority that waits for a log of its own is not waited for beyond the deadline."""
-    with signing.sigstore.ctlog.broken(), pytest.raises(ServiceFailed, match=r"certificate authority at .* in time"):
-        signing.sign(seconds=3)
+    """A certificate authority whose own log is down says so, and nothing is signed."""
+    with signing.sigstore.ctlog.broken(), pytest.raises(ServiceFailed, match=r"certificate authority at .* answered 5"):
+        signing.sign()
 
 
 def test_one_timestamp_authority_of_several_may_not_fail(
