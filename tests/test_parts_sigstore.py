@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import hashlib
 import json
 import os
+import shlex
 import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.cli.running import spawn
 from tests.core.make_trust import NOW, START
 from tests.parts import web
 from tests.parts.find import PROJECT
@@ -175,12 +178,12 @@ def test_only_the_poison_is_removed() -> None:
     assert poisoned.tbs_certificate_bytes != plain
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_make_sigstore_leaves_nothing_running(sent: signal.Signals, tmp_path: Path) -> None:
-    """What `make sigstore` runs says what to type next, and stops everything that it started when it is told to."""
+@contextlib.contextmanager
+def make_sigstore(folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """What `make sigstore` runs, in a folder of its own, and what it printed until it was up."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.parts.sigstore_try"],
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         stdout=subprocess.PIPE,
         text=True,
@@ -191,20 +194,45 @@ def test_make_sigstore_leaves_nothing_running(sent: signal.Signals, tmp_path: Pa
             assert process.stdout is not None
             lines = []
             for line in process.stdout:
-                lines.append(line.rstrip())
+                lines.append(line.rstrip("\n"))
                 if line.startswith("Ctrl-C"):
                     break
-            config = json.loads((tmp_path / ".sigstore" / "trust_config.json").read_text())["signingConfig"]
-            fulcio = config["caUrls"][0]["url"]
-            assert web.request("GET", f"{fulcio}/api/v2/trustBundle").status == 200
-            process.send_signal(sent)
-            rest = process.stdout.read()
+            yield process, lines
         finally:
             if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-    assert process.returncode == 0
-    assert "Everything is stopped" in rest
-    assert "  attest trust show .sigstore/trust_config.json" in lines
-    assert any(line.startswith("  attest sign oci:.sigstore/image@sha256:") for line in lines)
+                process.terminate()
+
+
+def commands(lines: Sequence[str]) -> list[list[str]]:
+    """The `attest` command lines among them, continued lines joined."""
+    text = "\n".join(lines).replace("\\\n", " ")
+    return [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("  attest ")]
+
+
+def test_what_make_sigstore_says_is_true(tmp_path: Path) -> None:
+    """Every command that `make sigstore` proposes works, and verifying also does when everything is stopped."""
+    with make_sigstore(tmp_path) as (process, lines):
+        proposed = commands(lines)
+        assert [words[0] for words in proposed] == ["trust", "sign", "verify", "trust"]
+        for words in proposed:
+            done = spawn(*words, cwd=tmp_path)
+            assert done.code == 0, (words, done.err)
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        assert process.stdout is not None
+        assert "Everything is stopped" in process.stdout.read()
+        (verify,) = (words for words in proposed if words[0] == "verify")
+        assert spawn(*verify, cwd=tmp_path).code == 0
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_make_sigstore_leaves_nothing_running(sent: signal.Signals, tmp_path: Path) -> None:
+    """Told to stop, `make sigstore` ends with 0 and with everything that it started."""
+    with make_sigstore(tmp_path) as (process, _):
+        config = json.loads((tmp_path / ".sigstore" / "trust_config.json").read_text())["signingConfig"]
+        fulcio = config["caUrls"][0]["url"]
+        assert web.request("GET", f"{fulcio}/api/v2/trustBundle").status == 200
+        process.send_signal(sent)
+        assert process.wait(30) == 0
     with pytest.raises(OSError, match="refused"):
         web.request("GET", f"{fulcio}/api/v2/trustBundle")
