@@ -291,10 +291,13 @@ def _timestamp_server(directory: Path, authority: Authority) -> Iterator[Server]
         options = {
             "--host": LOOPBACK,
             "--port": port,
+            "--timestamp-signer": "file",
             "--certificate-chain-path": authority.chain_file,
             "--file-signer-key-path": authority.key_file,
+            "--disable-ntp-monitoring": "true",
         }
-        return _command("timestamp-server", directory, [f"{name}={value}" for name, value in options.items()])
+        arguments = [f"{name}={value}" for name, value in options.items()]
+        return _command("timestamp-server", directory, ["serve", *arguments])
 
     def answers(port: int) -> bool:
         return web.request("GET", f"http://{LOOPBACK}:{port}/ping").status == 200

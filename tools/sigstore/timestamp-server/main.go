@@ -1,4 +1,5 @@
-// Command timestamp-server is Sigstore's timestamp authority (RFC 3161) with a key and a chain from files.
+// Command timestamp-server is Sigstore's timestamp authority (RFC 3161) with a key and a chain from files, and takes
+// those options of the released program that this needs.
 //
 // It is the server of github.com/sigstore/timestamp-authority without its listener for metrics, whose port cannot be
 // chosen: the released program ends where another one has port 2112, and the tests run several beside each other.
@@ -19,8 +20,14 @@ func main() {
 	port := flag.Int("port", 3000, "port to listen on")
 	chain := flag.String("certificate-chain-path", "", "PEM file, from the certificate that signs timestamps up to its root")
 	key := flag.String("file-signer-key-path", "", "PEM file of the key that signs timestamps")
-	flag.Parse()
-	if *chain == "" || *key == "" || flag.NArg() > 0 {
+	signer := flag.String("timestamp-signer", "", "where the key is: file")
+	unmonitored := flag.Bool("disable-ntp-monitoring", false, "has to be given: the clock is not compared with others")
+	if len(os.Args) < 2 || os.Args[1] != "serve" {
+		fmt.Fprintln(os.Stderr, "usage: timestamp-server serve OPTIONS")
+		os.Exit(2)
+	}
+	_ = flag.CommandLine.Parse(os.Args[2:]) // ends the program where it fails
+	if *chain == "" || *key == "" || *signer != "file" || !*unmonitored || flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
