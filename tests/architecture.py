@@ -87,6 +87,7 @@ ADAPTER_LIBRARIES: Final[Mapping[str, frozenset[str]]] = {
     "keys": frozenset({"cryptography", "nacl"}),
     "layout": frozenset(),
     "registry": frozenset({"oras", "requests", "typing_extensions", "urllib3"}),
+    "sigstore": frozenset({"cryptography", "requests", "rfc3161_client", "sigstore", "sigstore_models", "tuf"}),
     "state": frozenset(),
 }
 """The libraries that each adapter is there for. A new adapter gets a line here."""
@@ -94,12 +95,21 @@ ADAPTER_LIBRARIES: Final[Mapping[str, frozenset[str]]] = {
 SHARED_BY_ADAPTERS: Final = frozenset({"deadline", "files"})
 """What every adapter may import although it is one: it needs no library and no other adapter."""
 
-HEAVY: Final = frozenset({"cel", "jsonschema", "nacl", "oras", "requests", "rich", "sigstore", "sqlalchemy"})
+HEAVY: Final = frozenset(
+    {"cel", "id", "jsonschema", "nacl", "oras", "requests", "rfc3161_client", "rich", "sigstore", "sigstore_models"}
+    | {"sqlalchemy", "tuf"}
+)
 """Libraries that take long to load: imported inside the function that uses them."""
 
 HEAVY_HOMES: Final[Mapping[str, frozenset[str]]] = {
     "attest.adapters.registry.oras_push": frozenset({"oras", "requests"}),
     "attest.adapters.registry.publishing": frozenset(),
+    "attest.adapters.sigstore.clients": frozenset({"sigstore"}),
+    "attest.adapters.sigstore.configuration": frozenset(),
+    "attest.adapters.sigstore.exchange": frozenset({"requests"}),
+    "attest.adapters.sigstore.signing": frozenset({"sigstore", "sigstore_models"}),
+    "attest.adapters.sigstore.tuffetcher": frozenset({"tuf"}),
+    "attest.adapters.sigstore.witness": frozenset({"sigstore", "sigstore_models"}),
 }
 """Modules that are themselves imported only where they are used: they may load these libraries, and each other."""
 

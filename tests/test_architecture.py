@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from tests.architecture import ADAPTER_LIBRARIES, HEAVY, HEAVY_HOMES, imports, layer_of, violations
+from tests.architecture import ADAPTER_LIBRARIES, HEAVY, HEAVY_HOMES, adapter_of, imports, layer_of, violations
 from tests.project import ROOT, code_lines, comments, module_name, python_files
 
 SOURCES: Final = {module_name(path): path.read_text() for path in python_files("attest")}
@@ -24,8 +24,10 @@ NETWORK: Final = frozenset(
 """Modules that open connections or start programs."""
 
 TRUSTED: Final = frozenset(
-    {"strictjson", "reference", "oci", "envelope", "statement", "verify", "policy", "evaluate"},
+    {"strictjson", "reference", "oci", "envelope", "statement", "verify", "policy", "evaluate"}
+    | {"certificate", "identity"}
 )
+"""What decides: the modules that the design names, and those that say whose a certificate is."""
 
 
 def loaded_by(*modules: str) -> frozenset[str]:
@@ -77,6 +79,19 @@ def test_the_tables_name_what_exists() -> None:
     adapters = {name.split(".")[2] for name in SOURCES if name.startswith("attest.adapters.")}
     assert adapters == set(ADAPTER_LIBRARIES)
     assert set(HEAVY_HOMES) <= set(SOURCES)
+
+
+def test_no_adapter_is_given_what_it_does_not_use() -> None:
+    """Each library of an adapter, and each heavy one that a module may load at once, is imported there."""
+    known = frozenset(SOURCES)
+    tops: dict[str, set[str]] = {}
+    for module, source in SOURCES.items():
+        loaded = {imported.module.partition(".")[0] for imported in imports(module, ast.parse(source), known)}
+        tops[module] = loaded
+        if (adapter := adapter_of(module)) is not None:
+            tops.setdefault(adapter, set()).update(loaded)
+    assert [name for name, libraries in ADAPTER_LIBRARIES.items() if not libraries <= tops[name]] == []
+    assert [name for name, libraries in HEAVY_HOMES.items() if not libraries <= tops[name]] == []
 
 
 # ---- each rule fires
@@ -140,6 +155,16 @@ def test_the_tables_name_what_exists() -> None:
         ("attest.adapters.registry.bad", "import oras.provider", "loads oras at start"),
         ("attest.adapters.registry.bad", "if True:\n    import requests", "loads requests at start"),
         ("attest.adapters.registry.bad", "class C:\n    import requests", "loads requests at start"),
+        ("attest.adapters.sigstore.bad", "import tuf.ngclient", "loads tuf at start"),
+        ("attest.adapters.sigstore.bad", "from sigstore.models import Bundle", "loads sigstore at start"),
+        (
+            "attest.adapters.sigstore.bad",
+            "from attest.adapters.sigstore.signing import make_keyless",
+            "loads attest.adapters.sigstore.signing at start",
+        ),
+        ("attest.cli.bad", "from attest.adapters.sigstore import exchange", "loads attest.adapters.sigstore.exchange"),
+        ("attest.core.bad", "import sigstore", "core imports sigstore"),
+        ("attest.adapters.registry.bad", "import tuf", "adapter registry imports tuf"),
         ("attest.adapters.registry.bad", "from importlib import import_module", "imports by name"),
         ("attest.ops.bad", "from attest.adapters import registry", "ops imports attest.adapters.registry"),
         ("attest.ops.bad", "import click", "ops imports click"),
@@ -223,15 +248,15 @@ def needed_by(names: Iterable[str]) -> set[str]:
 def test_the_trusted_core_stays_small() -> None:
     """The modules that decide keep their budget of lines with code on them (no comments, no docstrings).
 
-    1,500 for the eight that the design names. The second figure is for all that they and the reading of policies load,
-    so that moving lines into another module does not go unseen.
+    1,500 for those that decide. The second figure is for all that they and the reading of policies load, so that moving
+    lines into another module does not go unseen; identities and trusted roots took it from 2,600 to 3,000.
     """
-    eight = {f"attest.core.{name}" for name in TRUSTED}
+    deciding = {f"attest.core.{name}" for name in TRUSTED}
     everything = needed_by(TRUSTED | {"policydocument"})
-    assert eight < everything
+    assert deciding < everything
     lines = {name: code_lines(ROOT / f"{name.replace('.', '/')}.py") for name in everything}
-    assert sum(lines[name] for name in eight) <= 1_500
-    assert sum(lines.values()) <= 2_600
+    assert sum(lines[name] for name in deciding) <= 1_500
+    assert sum(lines.values()) <= 3_000
 
 
 def test_code_lines_are_counted(tmp_path: Path) -> None:

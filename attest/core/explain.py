@@ -10,7 +10,7 @@ from attest.core.conditions import ALWAYS
 from attest.core.identity import CLAIMS
 from attest.core.policy import EvidenceAt, Lane, Policy, Signer
 from attest.core.policydocument import lifetime
-from attest.core.policymodel import PUBLIC_GOOD
+from attest.core.policyfields import PUBLIC_GOOD
 from attest.core.predicates import TEST_RESULT
 from attest.core.statement import format_time
 from attest.core.strictjson import Json

@@ -17,7 +17,8 @@ from attest.core.identity import CLAIMS, Identity
 from attest.core.keys import KeyInvalid, TrustedKey, public_key
 from attest.core.model import read_model
 from attest.core.policy import Condition, Lane, PlatformRule, Policy, Signer, SourceRule
-from attest.core.policymodel import PUBLIC_GOOD, LaneDocument, PolicyDocument, SignerDocument
+from attest.core.policyfields import PUBLIC_GOOD
+from attest.core.policymodel import LaneDocument, PolicyDocument, SignerDocument
 from attest.core.predicates import TEST_RESULT
 from attest.core.reference import Digest
 from attest.core.verify import Keyring, Trust
