@@ -92,6 +92,8 @@ def nearest(certificate: Certificate, identities: Mapping[str, Identity]) -> tup
             aspect = aspects.pop()
             message = f"it is {name} but for the {aspect}: its certificate says {shown(found)}, not {shown(wanted)}"
             return _CODES[aspect], message
+    if all(identity.issuer != certificate.issuer for identity in identities.values()):
+        return _CODES["issuer"], f"issued by {shown(certificate.issuer)}, whom no signer of this policy names"
     who = f"{shown(certificate.identity)} of {shown(certificate.issuer)}"
     return "foreign-identity", f"signed by {who}, which is no signer of this policy"
 

@@ -8,7 +8,7 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.parts.find import require
 from tests.parts.process import Command, plain_environment, run
@@ -30,6 +30,20 @@ class KeyPair:
     private: Path
     public: Path
     password: str
+
+
+class Trust(Protocol):
+    """Whom to ask and whom to believe: `tests.parts.sigstore.PrivateSigstore` is one."""
+
+    @property
+    def trusted_root(self) -> Path:
+        """The file of a trusted root."""
+        ...
+
+    @property
+    def signing_config(self) -> Path:
+        """The file of a signing configuration."""
+        ...
 
 
 class Cosign:
@@ -92,6 +106,45 @@ class Cosign:
         options = [*trust, *_transport(registry), "--type", predicate_type]
         return self._command("verify-attestation", *options, reference, registry=registry)
 
+    def attest_keyless(
+        self,
+        registry: Registry,
+        reference: str,
+        *,
+        trust: Trust,
+        token: Path,
+        predicate_type: str,
+        predicate: Mapping[str, Any],
+    ) -> None:
+        """Attach an attestation that a job signs with its identity token, which may not end in a newline."""
+        document = self._predicate(predicate)
+        options = ["--yes", "--identity-token", str(token), "--signing-config", str(trust.signing_config)]
+        what = ["--trusted-root", str(trust.trusted_root), "--type", predicate_type, "--predicate", str(document)]
+        run(self._command("attest", *options, *what, *_transport(registry), reference, registry=registry))
+
+    def verify_identity(
+        self, registry: Registry, reference: str, *, trust: Trust, issuer: str, identity: str, predicate_type: str
+    ) -> Sequence[dict[str, Any]]:
+        """The Statements of one predicate type that an identity signed; PartError where cosign refuses."""
+        verifying = self.verifying_identity(
+            registry, reference, trust=trust, issuer=issuer, identity=identity, predicate_type=predicate_type
+        )
+        envelopes = [json.loads(line) for line in run(verifying).splitlines()]
+        return [json.loads(base64.b64decode(envelope["payload"])) for envelope in envelopes]
+
+    def verifying_identity(
+        self, registry: Registry, reference: str, *, trust: Trust, issuer: str, identity: str, predicate_type: str
+    ) -> Command:
+        """The command of `verify_identity`; the time is that of a timestamp, as Rekor v2 has none."""
+        who = ["--certificate-identity", identity, "--certificate-oidc-issuer", issuer, "--use-signed-timestamps"]
+        options = [*who, "--trusted-root", str(trust.trusted_root), *_transport(registry), "--type", predicate_type]
+        return self._command("verify-attestation", *options, reference, registry=registry)
+
+    def _predicate(self, predicate: Mapping[str, Any]) -> Path:
+        document = self._home / f"predicate-{uuid.uuid4().hex}.json"
+        document.write_text(json.dumps(predicate))
+        return document
+
     def _attesting(
         self,
         registry: Registry,
@@ -101,8 +154,7 @@ class Cosign:
         predicate: Mapping[str, Any],
         how: Sequence[str],
     ) -> Command:
-        document = self._home / f"predicate-{uuid.uuid4().hex}.json"
-        document.write_text(json.dumps(predicate))
+        document = self._predicate(predicate)
         options = ["--yes", "--key", str(key.private), *how, *_transport(registry)]
         what = ["--type", predicate_type, "--predicate", str(document), reference]
         return self._command("attest", *options, *what, registry=registry, password=key.password)
