@@ -70,6 +70,12 @@ Examples:
     help="Keep what this trusted root has; where a service has another key now, its old window ends.",
 )
 @click.option("--until", metavar="TIME", help="When the old windows end, with --after.  [default: now]")
+@click.option(
+    "--retired",
+    metavar="URL",
+    multiple=True,
+    help="With --after: what is at this address is used no more, and its windows end; once for each.",
+)
 @click.option("--output", "folder", metavar="DIR", type=click.Path(), required=True, help="Where the files go.")
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 @click.option(
@@ -98,6 +104,7 @@ def init(
     start: str | None,
     after: str | None,
     until: str | None,
+    retired: tuple[str, ...],
     folder: str,
     force: bool,
     ca_file: str | None,
@@ -118,8 +125,8 @@ def init(
     for option, url in (("--fulcio", fulcio), ("--rekor", rekor), ("--tsa", tsa)):
         if url is not None and not is_address(url):
             raise UsageError(f"{option} {url} is neither an https address nor on loopback")
-    if until is not None and after is None:
-        raise UsageError("--until says when the windows of --after end, and there is no --after")
+    if after is None and (until is not None or retired):
+        raise UsageError("--until and --retired are about the windows of --after, and there is no --after")
     now = SystemClock().now()
     begin = _time("--start", start) or (now - timedelta(seconds=limits.CLOCK_SKEW)).replace(microsecond=0)
     end = _time("--until", until) or now.replace(microsecond=0)
@@ -141,7 +148,7 @@ def init(
     root = assembled.root
     if before is not None:
         try:
-            root = succeed(before, root, until=end)
+            root = succeed(before, root, until=end, retired=frozenset(retired))
         except ValueError as error:
             raise UsageError(f"--after {after}: {error}") from error
     _write(targets, root, assembled.signing)

@@ -210,40 +210,63 @@ def certificate_fingerprint(certificate: x509.Certificate) -> str:
     return f"sha256:{hashlib.sha256(certificate_bytes(certificate)).hexdigest()}"
 
 
-def succeed(old: TrustedRoot, new: TrustedRoot, *, until: datetime) -> TrustedRoot:
+def succeed(
+    old: TrustedRoot, new: TrustedRoot, *, until: datetime, retired: frozenset[str] = frozenset()
+) -> TrustedRoot:
     """What the services answer now, after what a root had before.
 
-    What the old root has stays as it is. Where a service at the same address now has another key, its old window ends
-    at `until`, unless it ended before; what is new is added.
+    What the old root has stays as it is. Where a service at the same address now has another key, or an address is
+    `retired`, the old window ends at `until`, unless it ended before; what is new is added.
 
     Raises:
-        ValueError: a window that would have to end begins after `until`.
+        ValueError: nothing is at a retired address, or a window that would have to end begins after `until`.
     """
+    known = {
+        one.url
+        for entries in (old.certificate_authorities, old.logs, old.ct_logs, old.timestamp_authorities)
+        for one in entries
+    }
+    for url in sorted(retired - known):
+        raise ValueError(f"nothing in it is at {url}")
+    how = _Succession(until=until, retired=retired)
     return TrustedRoot(
-        certificate_authorities=_succeed(old.certificate_authorities, new.certificate_authorities, _chain, until),
-        logs=_succeed(old.logs, new.logs, _log_identity, until),
-        ct_logs=_succeed(old.ct_logs, new.ct_logs, _log_identity, until),
-        timestamp_authorities=_succeed(old.timestamp_authorities, new.timestamp_authorities, _chain, until),
+        certificate_authorities=_succeed(how, old.certificate_authorities, new.certificate_authorities, _chain),
+        logs=_succeed(how, old.logs, new.logs, _log_identity),
+        ct_logs=_succeed(how, old.ct_logs, new.ct_logs, _log_identity),
+        timestamp_authorities=_succeed(how, old.timestamp_authorities, new.timestamp_authorities, _chain),
     )
 
 
 _Entry = TypeVar("_Entry", Authority, Log)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Succession:
+    until: datetime
+    retired: frozenset[str]
+
+
 def _succeed(
-    old: tuple[_Entry, ...], new: tuple[_Entry, ...], identity: Callable[[_Entry], object], until: datetime
+    how: _Succession, old: tuple[_Entry, ...], new: tuple[_Entry, ...], identity: Callable[[_Entry], object]
 ) -> tuple[_Entry, ...]:
-    kept = list(old)
-    for entry in new:
-        if any(identity(one) == identity(entry) and one.window.end is None for one in kept):
-            continue
-        for at, one in enumerate(kept):
-            if one.url == entry.url and (one.window.end is None or one.window.end > until):
-                if one.window.start is not None and one.window.start > until:
-                    raise ValueError(f"the window of {one.url} begins after the time at which it would end")
-                kept[at] = replace(one, window=Window(start=one.window.start, end=until))
-        kept.append(entry)
-    return tuple(kept)
+    """The entries of one kind, the old ones first."""
+    served = [identity(one) for one in new]
+    rekeyed = {one.url for one in new} | how.retired
+    still_open = [identity(one) for one in old if one.window.end is None]
+    entries: list[_Entry] = []
+    for one in old:
+        ends = one.url in rekeyed and identity(one) not in served
+        entries.append(replace(one, window=_ended(one.window, one.url, how.until)) if ends else one)
+    entries += [one for one in new if identity(one) not in still_open]
+    return tuple(entries)
+
+
+def _ended(window: Window, url: str, until: datetime) -> Window:
+    if window.end is not None and window.end <= until:
+        return window
+    if window.start is not None and window.start > until:
+        raise ValueError(f"the window of {url} begins after the time at which it would end")
+    return Window(start=window.start, end=until)
 
 
 def _chain(authority: Authority) -> object:

@@ -427,7 +427,28 @@ def test_a_rotation_that_cannot_be(doubles: Doubles, tmp_path: Path) -> None:
         assert (none.code, "there is no trusted root in it" in none.err) == (2, True)
         alone = init(tmp_path, "--force", **rotated, until="2020-01-01T00:00:00Z")
         assert (alone.code, "there is no --after" in alone.err) == (2, True)
+        gone = init(tmp_path, "--force", **rotated, after="trust/trusted_root.json", retired="https://x.example.org")
+        assert (gone.code, "nothing in it is at https://x.example.org" in gone.err) == (2, True)
     assert load(tmp_path, "trusted_root.json")["ctlogs"][0]["publicKey"]["validFor"].keys() == {"start"}
+
+
+def test_a_log_that_moves_retires_the_old_address(doubles: Doubles, tmp_path: Path) -> None:
+    """A log never changes its key: another one takes its place elsewhere, and what was at the old address ends."""
+    (tmp_path / "second").mkdir()
+    second = Doubles(tmp_path / "second")
+    with Double(doubles.answers()).running() as old, Double(second.answers()).running() as new:
+        named = {"ctlog_key": doubles.ctlog_file, "tsa": old.url, "fulcio": old.url}
+        first = {"rekor": old.url, "rekor_key": doubles.log_file, "start": "2026-01-01T00:00:00Z"}
+        assert init(tmp_path, **named, **first).code == 0
+        moved = {"rekor": new.url, "rekor_key": second.log_file, "after": "trust/trusted_root.json"}
+        done = init(tmp_path, "--force", **named, **moved, retired=old.url, until="2026-06-01T00:00:00Z")
+    assert (done.code, done.err) == (0, "")
+    root = load(tmp_path, "trusted_root.json")
+    assert [log["baseUrl"] for log in root["tlogs"]] == [old.url, new.url]
+    assert root["tlogs"][0]["publicKey"]["validFor"]["end"] == "2026-06-01T00:00:00Z"
+    assert root["tlogs"][1]["publicKey"]["validFor"].keys() == {"start"}
+    assert root["certificateAuthorities"][0]["validFor"].keys() == {"start"}
+    assert load(tmp_path, "signing_config.json")["rekorTlogUrls"][0]["url"] == new.url
 
 
 # ---- what the command line may not say

@@ -172,6 +172,28 @@ def test_a_key_that_comes_back_gets_a_window_of_its_own() -> None:
     assert succeed(root(logs=(ended,)), root(logs=(back,)), until=NOW).logs == (ended, back)
 
 
+def test_several_chains_of_one_service_stay() -> None:
+    """What a service still answers with does not end because it answers with more."""
+    new = tuple(authority(window=Window(start=NOW), name=name) for name in ("next", "third"))
+    after = succeed(root(), root(certificate_authorities=(authority(window=Window(start=NOW)), *new)), until=NOW)
+    assert after.certificate_authorities == (authority(), *new)
+
+
+def test_a_retired_address_ends() -> None:
+    """What was at an address that is used no more ends, though nothing new is there; the rest stays open."""
+    moved = log("https://rekor2.example.org", window=Window(start=NOW), number=1)
+    retired = frozenset({"https://rekor.example.org"})
+    after = succeed(root(), root(logs=(moved,)), until=NOW, retired=retired)
+    assert after.logs == (log(window=Window(start=START, end=NOW)), moved)
+    assert (after.ct_logs, after.certificate_authorities) == (root().ct_logs, root().certificate_authorities)
+
+
+def test_nothing_is_at_a_retired_address() -> None:
+    """An address that the old root does not have is refused, since somebody meant another one."""
+    with pytest.raises(ValueError, match=r"nothing in it is at https://other\.example\.org"):
+        succeed(root(), root(), until=NOW, retired=frozenset({"https://other.example.org"}))
+
+
 def test_a_window_without_a_start_can_end() -> None:
     """A window that was always open ends as well."""
     always = log(window=Window())
