@@ -31,7 +31,8 @@ _COMMANDS = {
     "verify": ("attest.cli.verify", "Refuse images without the full set of evidence."),
 }
 
-_INTERRUPTED = 130
+INTERRUPTED = 130
+"""The exit code where the user gave up: what a shell says of a program that SIGINT (2) ended."""
 _NO_COMPLETION = ""
 
 
@@ -104,8 +105,10 @@ def run(arguments: Sequence[str]) -> int:
         code = _invoke(arguments)
         sys.stdout.flush()
     except (KeyboardInterrupt, click.exceptions.Abort):
+        if sys.stdout is not None:
+            abandon_output()
         complain("attest: interrupted")
-        return _INTERRUPTED
+        return INTERRUPTED
     except click.exceptions.NoArgsIsHelpError as error:
         complain(error.format_message())
         return EXIT_USAGE
