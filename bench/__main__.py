@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from attest.errors import AttestError
-from bench import core, crowd, fullset, loading, machine, signing, traffic
+from bench import core, crowd, fullset, keyless, loading, machine, signing, traffic
 from bench.processes import BenchError
 from bench.results import Row, Section, document, lines, markdown, missed, unmeasured
 from bench.stage import Absent, Stage
@@ -29,6 +29,7 @@ _BROKEN: Final = 3
 BENCHMARKS: Final[Mapping[str, tuple[str, Callable[[Stage], Iterator[Row]]]]] = {
     "requests": (traffic.TITLE, traffic.measure),
     "full-set": (fullset.TITLE, fullset.measure),
+    "keyless": (keyless.TITLE, keyless.measure),
     "sign": (signing.TITLE, signing.measure),
     "core": (core.TITLE, core.measure),
     "crowd": (crowd.TITLE, crowd.measure),

@@ -19,6 +19,7 @@ from tests.parts.delay import Delayed, delayed
 from tests.parts.find import find
 from tests.parts.process import Command, plain_environment
 from tests.parts.registry import Registry
+from tests.parts.sigstore import PROGRAMS, PrivateSigstore, private_sigstore
 from tests.parts.token_server import TokenServer
 
 DOCKER_REGISTRY: Final = "docker-registry"
@@ -54,6 +55,7 @@ class Stage:
         self._delays: dict[tuple[str, int], Delayed] = {}
         self._keys: dict[str, KeyFiles] = {}
         self._cosign: Cosign | None = None
+        self._sigstore: PrivateSigstore | None = None
         self._token_server: TokenServer | None = None
 
     def close(self) -> None:
@@ -113,6 +115,18 @@ class Stage:
             _need("cosign")
             self._cosign = Cosign(self.folder / "cosign")
         return self._cosign
+
+    def sigstore(self) -> PrivateSigstore:
+        """A private Sigstore: Fulcio, Rekor v2 and a timestamp server.
+
+        Raises:
+            Absent: one of them is not installed.
+        """
+        if self._sigstore is None:
+            for program in PROGRAMS:
+                _need(program)
+            self._sigstore = self._open.enter_context(private_sigstore(self.folder / "sigstore"))
+        return self._sigstore
 
     def key(self, name: str) -> KeyFiles:
         """The key pair of this name."""

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class Forge:
         source = f"{self.sigstore.forge}/plex/playlist"
         self.scene.write_policy(text.replace("https://git.example.org/plex/playlist", source))
 
-    def sign(self, lane: str, *options: object, context: dict[str, str] | None = None, **claims: Any) -> Ended:
+    def sign(self, lane: str, *options: object, context: Mapping[str, str] | None = None, **claims: Any) -> Ended:
         """A job signs that its lane passed; `claims` replace those of its token, `context` what the options say."""
         given = {"workflow_ref": workflow(lane), **claims}
         token = self.sigstore.token_file(self.scene.folder / f"{lane}.token", **given)
@@ -129,7 +129,7 @@ def test_five_identities_pass_and_four_do_not(forge: Forge) -> None:
         ({"sha": 40 * "0"}, "certificate-commit-differs"),
     ],
 )
-def test_a_single_deviation_is_no_signer(local: Forge, claims: dict[str, str], reason: str) -> None:
+def test_a_single_deviation_is_no_signer(local: Forge, claims: dict[str, Any], reason: str) -> None:
     """A job that differs in one thing gets its certificate, and the gate rejects it for exactly that thing."""
     local.write_policy(["unit"], trigger="push", commit=COMMIT)
     assert local.sign("unit", **claims).code == 0
