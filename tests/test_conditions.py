@@ -214,11 +214,11 @@ def test_a_predicate_of_another_shape_does_not_hold(predicate: Any) -> None:
         ("Message{one: 1} == 1", 0, "no messages"),
         ("a.b.Message{} == 1", None, ""),
         # more than linear
-        ("predicate.list.all(x, x in predicate.list)", 27, "only x and image"),
-        ("predicate.list.all(x, statement.one == x)", 22, "only x and image"),
-        ("predicate.list.all(x, predicate.list.all(y, true))", 22, "only x and image"),
-        ("predicate.list.all(x, x.all(y, y == x))", 36, "only y and image"),
-        ("predicate.list.all(x, [1].all(y, x == 1))", 33, "only y and image"),
+        ("predicate.list.all(x, x in predicate.list)", 27, "only x, image and certificate"),
+        ("predicate.list.all(x, statement.one == x)", 22, "only x, image and certificate"),
+        ("predicate.list.all(x, predicate.list.all(y, true))", 22, "only x, image and certificate"),
+        ("predicate.list.all(x, x.all(y, y == x))", 36, "only y, image and certificate"),
+        ("predicate.list.all(x, [1].all(y, x == 1))", 33, "only y, image and certificate"),
     ],
 )
 def test_what_a_policy_may_not_use_is_refused_when_it_is_loaded(text: str, offset: int | None, problem: str) -> None:
@@ -404,6 +404,7 @@ def test_the_package_is_taken_whole_where_its_module_is_not_found() -> None:
     program = """
 from attest.adapters import conditions
 conditions._module = lambda: None
-assert conditions.compile_condition("predicate.a == 1").holds(predicate={"a": 1}, statement=None, image=None, certificate={})
+condition = conditions.compile_condition("predicate.a == 1")
+assert condition.holds(predicate={"a": 1}, statement=None, image=None, certificate={})
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -304,7 +304,8 @@ def _check_reachable(document: Document, name: str, signer: SignerDocument, part
     """Distinct signers count by distinct keys or identities: members that share all of theirs are one."""
     distinct = {proof for member in signer.of or () for proof in parties[member].proofs}
     if signer.threshold is not None and len(distinct) < signer.threshold:
-        problem = f"{signer.threshold} signers need {signer.threshold} keys, and the members have {len(distinct)}"
+        need = f"{signer.threshold} signers need {signer.threshold} keys or identities"
+        problem = f"{need}, and the members have {len(distinct)} between them"
         raise document.invalid(("signers", name, "threshold"), problem)
 
 

@@ -44,7 +44,8 @@ class Says:
     def text(self) -> str:
         return f"predicate.tag == '{self.value}'"
 
-    def holds(self, *, predicate: Json, statement: Json, image: Json) -> bool:
+    def holds(self, *, predicate: Json, statement: Json, image: Json, certificate: Json) -> bool:
+        assert isinstance(certificate, dict)
         return bool(predicate.get("tag") == self.value and statement["predicate"] == predicate and image["digest"])
 
 

@@ -128,10 +128,7 @@ CASES: Final[tuple[tuple[str, str, str], ...]] = (
     ("a missing key in source", "  bind: [repository, commit]\n", ""),
     ("a missing key in platforms", "evidence: index, ", ""),
     # what comes later
-    ("trust", "revoked:", "trust: public-good\nrevoked:"),
     ("waivers", "revoked:", "waivers: {signer: reviewers, lanes: [build], max-lifetime: 24h}\nrevoked:"),
-    ("an identity", _BUILDER, "builder: {issuer: https://git.example.org, identity: https://git.example.org/x}"),
-    ("a trusted time", "max-age: 7d", "time: trusted"),
     # kinds of values
     ("another version", "version: 1", "version: 2"),
     ("a version that is text", "version: 1", 'version: "1"'),

@@ -65,19 +65,20 @@ class Asked:
     """A condition that keeps what it was asked about."""
 
     text: str = "true"
-    seen: list[tuple[Json, Json, Json]] = field(default_factory=list)
+    seen: list[tuple[Json, Json, Json, Json]] = field(default_factory=list)
 
-    def holds(self, *, predicate: Json, statement: Json, image: Json) -> bool:
-        self.seen.append((predicate, statement, image))
+    def holds(self, *, predicate: Json, statement: Json, image: Json, certificate: Json) -> bool:
+        self.seen.append((predicate, statement, image, certificate))
         return True
 
 
 def test_a_condition_is_asked_about_predicate_statement_and_image() -> None:
-    """It sees the predicate, the whole Statement as signed, and the image as it was named."""
+    """It sees the predicate, the whole Statement as signed, the image as it was named, and of a key no certificate."""
     condition = Asked()
     asked = make.policy([make.lane("test", where=(condition,))])
     assert isinstance(make.decide(asked, make.release(APP), signed()), Passed)
-    ((predicate, statement, image),) = condition.seen
+    ((predicate, statement, image, certificate),) = condition.seen
     assert statement["predicate"] == predicate == {"result": "PASSED", "configuration": []}
     assert statement["_type"] == "https://in-toto.io/Statement/v1"
     assert image == {"reference": APP.reference, "name": "app", "digest": APP.digest}
+    assert certificate == {}

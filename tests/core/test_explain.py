@@ -169,6 +169,7 @@ def test_the_data_say_the_same() -> None:
         "threshold": 2,
         "where": [],
         "max-age": None,
+        "time": None,
         "joint": True,
         "unlabelled": False,
         "unbound": False,

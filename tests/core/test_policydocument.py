@@ -23,10 +23,17 @@ from attest.core.policymodel import schema
 from attest.core.reference import digest_of, parse_repository
 from attest.errors import DocumentInvalid
 from attest.ops.load import load_policy
+from tests.core import policy_cases_keyless as keyless
 from tests.core.make import party
+from tests.core.make_identity import open_trust
 from tests.core.policy_cases import CASES, PROVENANCE, RIGHT, TEST_RESULT, right_files, wrong
 
 FOLDER = "some/folder"
+TOOLS: Any = {
+    "parse_document": parse_document,
+    "compile_condition": compile_condition,
+    "open_trust": open_trust,
+}
 
 
 class Files:
@@ -46,9 +53,7 @@ class Files:
 
 def load(text: str = RIGHT, *, folder: str = FOLDER, files: Mapping[str, bytes] | None = None) -> Policy:
     held = Files({**right_files(), **(files or {}), "policy.yaml": text.encode()}, folder)
-    return load_policy(
-        f"{folder}/policy.yaml", read_file=held, parse_document=parse_document, compile_condition=compile_condition
-    )
+    return load_policy(f"{folder}/policy.yaml", read_file=held, **TOOLS)
 
 
 def replaced(*changes: tuple[str, str]) -> str:
@@ -148,9 +153,7 @@ def test_a_condition_that_is_literally_true_needs_no_compiler() -> None:
         raise AssertionError(text)
 
     held = Files({**right_files(), "policy.yaml": replaced(("predicate.a == 1", "true")).encode()})
-    policy = load_policy(
-        f"{FOLDER}/policy.yaml", read_file=held, parse_document=parse_document, compile_condition=refuse
-    )
+    policy = load_policy(f"{FOLDER}/policy.yaml", read_file=held, **{**TOOLS, "compile_condition": refuse})
     (condition,) = policy.lanes[0].where
     assert condition.text == "true"
     assert condition.holds(predicate=None, statement=None, image=None, certificate={})
@@ -196,9 +199,7 @@ def test_every_file_is_read_once() -> None:
         ("{key: keys/alice.pub}", "{key: keys/builder.pub, shared: true}"),
     )
     held = Files({**right_files(), "policy.yaml": text.encode()})
-    load_policy(
-        f"{FOLDER}/policy.yaml", read_file=held, parse_document=parse_document, compile_condition=compile_condition
-    )
+    load_policy(f"{FOLDER}/policy.yaml", read_file=held, **TOOLS)
     assert len(held.read) == len(set(held.read)) == 5
 
 
@@ -224,14 +225,14 @@ def test_paths_start_at_the_folder_of_the_policy() -> None:
         return files[path.removeprefix("./").removeprefix("/")][:limit]
 
     files["policy.yaml"] = replaced(("keys/builder.pub", "/keys/builder.pub")).encode()
-    load_policy("policy.yaml", read_file=read_file, parse_document=parse_document, compile_condition=compile_condition)
+    load_policy("policy.yaml", read_file=read_file, **TOOLS)
     assert read[:3] == ["policy.yaml", "/keys/builder.pub", "./keys/inspector.pub"]
 
 
 def test_a_policy_is_not_read_from_standard_input() -> None:
     """`-` is refused, since a policy without a folder would take its keys from the working directory."""
     with pytest.raises(DocumentInvalid, match="relative to where it stands"):
-        load_policy("-", read_file=Files({}), parse_document=parse_document, compile_condition=compile_condition)
+        load_policy("-", read_file=Files({}), **TOOLS)
 
 
 # ---- digest
@@ -331,6 +332,23 @@ BEYOND_A_SCHEMA = {
     "a regular expression",
     "a list that is built",
     "a macro that looks outside",
+    "an identity without trust",
+    "a trusted time without trust",
+    "a trusted root that is not there",
+    "a trusted root that is a folder",
+    "a trusted root that is too large",
+    "an empty trusted root",
+    "a key as the trusted root",
+    "a signing configuration as the trusted root",
+    "a trusted root of nobody",
+    "an issuer over plain http",
+    "an issuer that is like loopback",
+    "an identity with a space behind it",
+    "an identity of two lines",
+    "an identity that two signers are",
+    "an identity that only one of them shares",
+    "a threshold that its identities cannot reach",
+    "unlabelled lanes of one identity",
 }
 
 
@@ -341,13 +359,16 @@ def test_the_schema_is_one() -> None:
 
 
 def test_the_schema_refuses_what_a_schema_can() -> None:
-    """The schema refuses every mistake of the golden file but those that are listed here, and accepts what is right."""
+    """The schema refuses every mistake of the golden files but those listed here, and accepts what is right."""
     validator = Draft202012Validator(schema())
-    assert validator.is_valid(parse_document(RIGHT.encode(), file="f").value)
+    for right in (RIGHT, keyless.RIGHT):
+        assert validator.is_valid(parse_document(right.encode(), file="f").value)
     accepted = set()
-    for title, old, new in CASES:
+    texts = [(title, wrong(old, new)) for title, old, new in CASES]
+    texts += [(title, keyless.wrong(old, new)) for title, old, new in keyless.CASES]
+    for title, text in texts:
         try:
-            value = parse_document(wrong(old, new).encode(), file="f").value
+            value = parse_document(text.encode(), file="f").value
         except DocumentInvalid:
             continue  # no YAML that is read here, so there is nothing to check
         if validator.is_valid(value):
@@ -408,9 +429,7 @@ def test_a_damaged_policy_is_read_or_refused_with_a_place(data: st.DataObject) -
     held = Files({**right_files(), "policy.yaml": content[:start] + into + content[end:]})
     error: DocumentInvalid | None = None
     try:
-        load_policy(
-            f"{FOLDER}/policy.yaml", read_file=held, parse_document=parse_document, compile_condition=compile_condition
-        )
+        load_policy(f"{FOLDER}/policy.yaml", read_file=held, **TOOLS)
     except DocumentInvalid as caught:
         error = caught
     if error is not None:

@@ -1,12 +1,13 @@
-"""Every error of a policy document, against what it said before: tests/golden/policy-errors.txt.
+"""Every error of a policy document, against what it said before: tests/golden/policy-errors.txt and
+policy-errors-keyless.txt.
 
-`ATTEST_GOLDEN=write python -m pytest tests/core/test_policydocument_errors.py` writes the file anew; read what changed.
+`ATTEST_GOLDEN=write python -m pytest tests/core/test_policydocument_errors.py` writes them anew; read what changed.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,26 +15,41 @@ import pytest
 from attest.adapters.conditions import compile_condition
 from attest.adapters.documents import parse_document
 from attest.adapters.files import read_file
+from attest.adapters.sigstore.trust import SigstoreTrust
 from attest.core.policy import Policy
+from attest.core.verify import Trust
 from attest.errors import EXIT_USAGE, DocumentInvalid
 from attest.ops.load import load_policy
-from tests.core.policy_cases import CASES, right_files, wrong
+from tests.core import policy_cases
+from tests.core import policy_cases_keyless as keyless
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "policy-errors.txt"
+FOLDER = Path(__file__).parents[1] / "golden"
+Cases = tuple[tuple[str, str, str], ...]
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with the policy that is right and its keys."""
-    (tmp_path / "keys").mkdir()
-    for name, content in right_files().items():
-        (tmp_path / name).write_bytes(content)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def write(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """The policy among these files, in a folder."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    return folder / "policy.yaml"
+
+
+def open_trust(root: bytes | None, *, file: str) -> Trust:
+    """The trust of a trusted root, in whose words its errors are."""
+    assert root is not None
+    return SigstoreTrust(root, file=file)
 
 
 def load(file: str = "policy.yaml") -> Policy:
-    return load_policy(file, read_file=read_file, parse_document=parse_document, compile_condition=compile_condition)
+    return load_policy(
+        file,
+        read_file=read_file,
+        parse_document=parse_document,
+        compile_condition=compile_condition,
+        open_trust=open_trust,
+    )
 
 
 def _error(title: str) -> DocumentInvalid:
@@ -50,11 +66,28 @@ def _told(error: DocumentInvalid) -> Iterator[str]:
         yield f"  hint: {error.hint}"
 
 
-def test_every_wrong_policy_is_refused_in_the_words_of_the_golden_file(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("golden", "files", "cases", "wrong"),
+    [
+        ("policy-errors.txt", policy_cases.right_files(), policy_cases.CASES, policy_cases.wrong),
+        ("policy-errors-keyless.txt", keyless.right_keyless_files(), keyless.CASES, keyless.wrong),
+    ],
+    ids=["keys", "identities"],
+)
+def test_every_wrong_policy_is_refused_in_the_words_of_the_golden_file(
+    golden: str,
+    files: Mapping[str, bytes],
+    cases: Cases,
+    wrong: Callable[[str, str], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Each mistake ends with exit code 2, a line and a column, and exactly the sentence that was agreed on."""
+    monkeypatch.chdir(tmp_path)
+    policy = write(tmp_path, files)
     lines = []
-    for title, old, new in CASES:
-        (folder / "policy.yaml").write_text(wrong(old, new))
+    for title, old, new in cases:
+        policy.write_text(wrong(old, new))
         error = _error(title)
         assert error.exit_code == EXIT_USAGE, title
         assert error.file == "policy.yaml", title
@@ -62,15 +95,21 @@ def test_every_wrong_policy_is_refused_in_the_words_of_the_golden_file(folder: P
         lines += [f"# {title}", *_told(error), ""]
     text = "\n".join(lines)
     if os.environ.get("ATTEST_GOLDEN") == "write":
-        GOLDEN.write_text(text)
-    assert text == GOLDEN.read_text()
+        (FOLDER / golden).write_text(text)
+    assert text == (FOLDER / golden).read_text()
 
 
-def test_the_policy_that_the_mistakes_are_made_in_is_right(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("files", "name"), [(policy_cases.right_files(), "staging"), (keyless.right_keyless_files(), "keyless")]
+)
+def test_the_policy_that_the_mistakes_are_made_in_is_right(
+    files: Mapping[str, bytes], name: str, tmp_path: Path
+) -> None:
     """Without its mistake every policy of the golden file loads, so that nothing else is what is refused."""
-    assert load(str(folder / "policy.yaml")).name == "staging"
+    assert load(str(write(tmp_path, files))).name == name
 
 
 def test_the_titles_of_the_mistakes_are_distinct() -> None:
-    """Each mistake can be found in the golden file by its title."""
-    assert len({title for title, _, _ in CASES}) == len(CASES)
+    """Each mistake can be found in the golden files by its title."""
+    titles = [title for title, _, _ in policy_cases.CASES + keyless.CASES]
+    assert len(set(titles)) == len(titles)

@@ -232,7 +232,7 @@ class Counting:
 def test_the_hinted_key_is_tried_first_and_none_twice() -> None:
     """A right hint saves trying the others, a wrong one costs one attempt, and without one each key is tried once."""
     counting = Counting()
-    decoy = dataclasses.replace(FOREIGN.trusted, key=counting)  # type: ignore[arg-type]
+    decoy = dataclasses.replace(FOREIGN.trusted, check=counting.verify)
     ring = Keyring([decoy, CI.trusted])
     for hint, attempts in [(CI.trusted.hint, 0), (decoy.hint, 1), ("", 1), ("nonsense", 1)]:
         counting.asked = 0
@@ -264,7 +264,7 @@ def test_a_trusted_time_makes_nothing_younger(finished: Any, earlier: int) -> No
     statement = verify(make.bundle(CI, make.payload([SUBJECT], make.context(finished=finished))), RING)
     assert isinstance(statement, VerifiedStatement)
     trusted = (make.NOW + timedelta(hours=9), make.NOW - timedelta(hours=earlier))
-    object.__setattr__(statement, "trusted_times", trusted)  # as the keyless verification will make them
+    object.__setattr__(statement, "trusted_times", trusted)  # more of them than a service would give
     assert statement.time == min((*trusted, finished) if finished else trusted)
 
 
