@@ -85,13 +85,13 @@ _WORKFLOW: Final = re.compile(r"(?P<repository>https?://[^@]+?)/(?P<workflow>/?\
 def nearest(certificate: Certificate, identities: Mapping[str, Identity]) -> tuple[str, str]:
     """Why a certificate is none of the identities: a reason code, and a sentence about the one that it is most like."""
     for name, identity in sorted(identities.items()):
-        different = identity.differences(certificate)
-        aspects = {aspect for value in different for aspect in _aspects(identity, certificate, value)}
+        aspects: dict[str, _Pair] = {}
+        for value in reversed(identity.differences(certificate)):
+            aspects.update(_aspects(identity, certificate, value))
         if len(aspects) == 1:
-            found, wanted = getattr(certificate, different[0]), getattr(identity, different[0])
-            aspect = aspects.pop()
-            message = f"it is {name} but for the {aspect}: its certificate says {shown(found)}, not {shown(wanted)}"
-            return _CODES[aspect], message
+            ((aspect, (found, wanted)),) = aspects.items()
+            says = f"names none, not {shown(wanted)}" if found is None else f"says {shown(found)}, not {shown(wanted)}"
+            return _CODES[aspect], f"it is {name} but for the {aspect}: its certificate {says}"
     if all(identity.issuer != certificate.issuer for identity in identities.values()):
         return _CODES["issuer"], f"issued by {shown(certificate.issuer)}, whom no signer of this policy names"
     who = f"{shown(certificate.identity)} of {shown(certificate.issuer)}"
@@ -105,11 +105,16 @@ _CODES: Final = {
 }
 
 
-def _aspects(identity: Identity, certificate: Certificate, name: str) -> tuple[str, ...]:
+_Pair = tuple[str | None, str]
+"""What a certificate says, and what it would have to say."""
+
+
+def _aspects(identity: Identity, certificate: Certificate, name: str) -> Mapping[str, _Pair]:
     """What is different where this value is: of the address of a workflow, its parts."""
     found, wanted = getattr(certificate, name), getattr(identity, name)
     if name in ("identity", "workflow") and found is not None:
         mine, others = _WORKFLOW.fullmatch(found), _WORKFLOW.fullmatch(wanted)
         if mine is not None and others is not None:
-            return tuple(part for part in ("repository", "workflow", "ref") if mine[part] != others[part])
-    return (name,)
+            parts = ("repository", "workflow", "ref")
+            return {part: (mine[part], others[part]) for part in parts if mine[part] != others[part]}
+    return {name: (found, wanted)}
