@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -40,13 +41,16 @@ class FaultyService:
     asked: list[Asked] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
     url: str = ""
+    tls: ssl.SSLContext | None = None
 
     @contextlib.contextmanager
     def running(self) -> Iterator[FaultyService]:
         """Answer requests until the block ends."""
         server = loopback.Server(_bound(self))
+        if self.tls is not None:
+            server.socket = self.tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         path = urlsplit(self.behind).path if self.behind else ""
-        self.url = f"http://{server.host}{path}"
+        self.url = f"{'http' if self.tls is None else 'https'}://{server.host}{path}"
         with server.running():
             try:
                 yield self

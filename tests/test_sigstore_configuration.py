@@ -1,17 +1,25 @@
-"""Client trust configurations that cannot be used, each told as the fault of its file."""
+"""Where the services come from: a file, whose faults are told as its own, or a TUF repository."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from attest.adapters.sigstore.configuration import read_services
-from attest.errors import DocumentInvalid
+from attest.adapters.deadline import Deadline
+from attest.adapters.sigstore.configuration import public_good, read_services
+from attest.adapters.sigstore.exchange import Network
+from attest.adapters.sigstore.trust import SigstoreTrust
+from attest.errors import DocumentInvalid, ServiceFailed
+from tests import faulty_service as faulty
+from tests.faulty_service import FaultyService
+from tests.parts.process import LOOPBACK, free_port
 from tests.parts.sigstore import PrivateSigstore
 from tests.sigstore_scene import Signing
+from tests.test_sigstore_roots import Repository
 
 pytestmark = pytest.mark.parts
 
@@ -107,3 +115,52 @@ def test_a_trusted_root_out_of_its_time_is_an_error_of_the_file(
     with pytest.raises(DocumentInvalid, match=words) as caught:
         signing.sign(services=signing.services(change))
     assert caught.value.file == "trust.json"
+
+
+# ---- by way of TUF
+
+
+def published(repository: Repository) -> faulty.Answer:
+    """Serves the files of a TUF repository."""
+
+    def answer(handler: faulty.Handler, asked: faulty.Asked) -> None:
+        content = repository.files.get(asked.target.lstrip("/"))
+        handler.send(404 if content is None else 200, content or b"")
+
+    return answer
+
+
+def test_the_services_come_from_a_tuf_repository(signing: Signing, tmp_path: Path) -> None:
+    """Without a file the repository's trusted root and signing configuration name the services, and these sign."""
+    repository = Repository()
+    repository.publish(
+        trusted_root=signing.sigstore.trusted_root.read_bytes(),
+        expires=timedelta(days=1),
+        **{"signing_config.v0.2": signing.sigstore.signing_config.read_bytes()},
+    )
+    network = Network(deadline=Deadline(60))
+    with FaultyService(answer=published(repository)).running() as service:
+        services = public_good(tmp_path / "cache", network, url=service.url, bootstrap=repository.bootstrap)
+    assert services.names() == signing.services().names()
+    assert services.file == service.url
+    certified = SigstoreTrust(services.trusted_root).certify(signing.sign(services=services).bundle)
+    assert certified.certificate.issuer == signing.sigstore.issuer
+
+
+@pytest.mark.parametrize("spoiled", [b"{", b'{"a":1,"a":2}', b"{}"])
+def test_what_is_published_may_be_of_no_use(spoiled: bytes, signing: Signing, tmp_path: Path) -> None:
+    """A repository that vouches for what is no configuration is named as the place of the fault."""
+    repository = Repository()
+    root = signing.sigstore.trusted_root.read_bytes()
+    repository.publish(trusted_root=root, expires=timedelta(days=1), **{"signing_config.v0.2": spoiled})
+    with FaultyService(answer=published(repository)).running() as service, pytest.raises(DocumentInvalid) as caught:
+        public_good(tmp_path, Network(deadline=Deadline(60)), url=service.url, bootstrap=repository.bootstrap)
+    assert caught.value.file == service.url
+    assert caught.value.hint is None
+
+
+def test_a_repository_that_is_down_is_3(tmp_path: Path) -> None:
+    """Where nobody listens and nothing is kept, the services are not known."""
+    url = f"http://{LOOPBACK}:{free_port()}"
+    with pytest.raises(ServiceFailed, match=url):
+        public_good(tmp_path, Network(deadline=Deadline(60)), url=url, bootstrap=Repository().bootstrap)

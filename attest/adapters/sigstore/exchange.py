@@ -39,6 +39,8 @@ _PAUSES: Final = (0.3, 0.9)
 """Seconds before a request is sent again after a failure that passes; each of them may be sent twice."""
 _QUOTED: Final = 200
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
+_WORD = re.compile(r"[A-Za-z0-9_.-]{6,}")
+"""What could be a part of a token."""
 _LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|::1")
 
 
@@ -262,8 +264,11 @@ def _reason(response: requests.Response) -> str:
         return ""
     authorization = response.request.headers.get("Authorization") or ""
     secret = str(authorization).partition(" ")[2]
-    for piece in {secret, *secret.split(".")}:
-        if len(piece) > 4:
-            message = message.replace(piece, "***")
-    message = _UNPRINTABLE.sub(" ", message)
+    pieces = [piece for piece in secret.split(".") if piece]
+
+    def hide(match: re.Match[str]) -> str:
+        word = match[0].strip(".")
+        return "***" if word in secret or any(piece in word for piece in pieces) else match[0]
+
+    message = _UNPRINTABLE.sub(" ", _WORD.sub(hide, message) if secret else message)
     return f": {message if len(message) <= _QUOTED else message[:_QUOTED] + '...'}"
