@@ -90,7 +90,12 @@ def empty_list(stage: Stage) -> None:
     stage.scene.write_policy("[]\n")
 
 
-WRONG_POLICIES = (spoil_key, remove_key, add_unknown, spoil_condition, empty_list)
+def only_number(stage: Stage) -> None:
+    """A policy whose document is a number."""
+    stage.scene.write_policy("5\n")
+
+
+WRONG_POLICIES = (spoil_key, remove_key, add_unknown, spoil_condition, empty_list, only_number)
 
 
 # ---- which error is told
