@@ -8,8 +8,6 @@ import dataclasses
 import datetime
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -225,10 +223,9 @@ def _fulcio(directory: Path, authority: Authority, issuers: TokenIssuer, ctlog: 
     # JSON would be taken for another form of the configuration, with other names.
     with (directory / "fulcio.yaml").open("w") as file:
         YAML(typ="safe").dump(fulcio_config([issuers.issuer, issuers.other_issuer]), file)
-    # A socket's path has to be short (unix(7)); the folders of tests are not.
-    sockets = Path(tempfile.mkdtemp(prefix="fulcio-"))
 
     def command(port: int) -> Command:
+        (directory / "fulcio.sock").unlink(missing_ok=True)  # it stays when Fulcio ends, and would be in the way
         options = {
             "--host": LOOPBACK,
             "--port": port,
@@ -243,7 +240,7 @@ def _fulcio(directory: Path, authority: Authority, issuers: TokenIssuer, ctlog: 
             "--ct-log-url": ctlog.url,
             "--ct-log-public-key-path": directory / "ctlog.pub",
             "--config-path": directory / "fulcio.yaml",
-            "--legacy-unix-domain-socket": sockets / "s",
+            "--legacy-unix-domain-socket": "./fulcio.sock",  # a socket's path has to be short (unix(7))
         }
         arguments = [f"{name}={value}" for name, value in options.items()]
         return _command("fulcio", directory, ["serve", *arguments])
@@ -251,11 +248,8 @@ def _fulcio(directory: Path, authority: Authority, issuers: TokenIssuer, ctlog: 
     def answers(port: int) -> bool:
         return web.request("GET", f"http://{LOOPBACK}:{port}/api/v2/trustBundle").status == 200
 
-    try:
-        with serve(command, answers=answers, log=directory / "fulcio.log") as server:
-            yield server
-    finally:
-        shutil.rmtree(sockets, ignore_errors=True)
+    with serve(command, answers=answers, log=directory / "fulcio.log") as server:
+        yield server
 
 
 @contextlib.contextmanager

@@ -24,10 +24,10 @@ _EXTENSIONS = 0xA3
 
 
 class CtLog:
-    """Answers `add-pre-chain` with a signed certificate timestamp under a P-256 key of its own."""
+    """Answers `add-pre-chain` with a signed certificate timestamp under a P-256 key, of its own if none is given."""
 
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, key: ec.EllipticCurvePrivateKey | None = None) -> None:
+        self._key = key or ec.generate_private_key(ec.SECP256R1())
         self._http = loopback.Server(_handler(self))
         self._broken = False
 
