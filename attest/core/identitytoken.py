@@ -70,6 +70,8 @@ class TokenClaims:
     """What a token claims. Times are UTC."""
 
     issuer: str
+    federated_issuer: str | None
+    """Who vouched for a person to the issuer, as Dex writes it; Fulcio may certify that one instead."""
     subject: str
     audiences: frozenset[str]
     begins: datetime
@@ -135,6 +137,7 @@ def read_token(token: str) -> TokenClaims:
         begins = max(begins, _time(claims, "nbf"))
     return TokenClaims(
         issuer=issuer,
+        federated_issuer=_federated_issuer(claims),
         subject=_required(claims, "sub"),
         audiences=_audiences(claims),
         begins=begins,
@@ -246,6 +249,13 @@ def _issuer(claims: Mapping[str, Json]) -> str:
     if parts.scheme == "http" and _LOOPBACK.fullmatch(host) is None:
         raise TokenInvalid(f"its issuer {shown(issuer)} is spoken to over plain http, which is for loopback only")
     return issuer
+
+
+def _federated_issuer(claims: Mapping[str, Json]) -> str | None:
+    federated = claims.get("federated_claims", {})
+    if not isinstance(federated, dict):
+        raise TokenInvalid("its claim 'federated_claims' is no object")
+    return _text(federated, "connector_id")
 
 
 def _job(issuer: str, claims: Mapping[str, Json]) -> Job | None:

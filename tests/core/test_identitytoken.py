@@ -198,6 +198,8 @@ def test_what_is_no_token_is_not_read(text: str) -> None:
         {"run_attempt": "first"},
         {"run_attempt": "01"},
         {"event_name": 5},
+        {"federated_claims": "a"},
+        {"federated_claims": {"connector_id": 5}},
     ],
     ids=str,
 )
@@ -232,6 +234,16 @@ def test_no_error_repeats_the_token() -> None:
             piece for piece in (*text.split("."), "secret-secret") if len(piece) > 8 and piece in str(caught.value)
         ]
         assert caught.value.__cause__ is None
+
+
+def test_who_vouches_for_a_person_is_read() -> None:
+    """A token that passes on another issuer's word says whose it is; most do not."""
+    federated = {"connector_id": "https://accounts.example.org", "user_id": "7"}
+    assert read(BASIC, iss="https://dex.example.org", federated_claims=federated).federated_issuer == (
+        "https://accounts.example.org"
+    )
+    assert read(FORGEJO).federated_issuer is None
+    assert read(FORGEJO, federated_claims={}).federated_issuer is None
 
 
 # ---- whether it can be used

@@ -170,7 +170,8 @@ def make_keyless(services: Services, network: Network, token: Token) -> Keyless:
 
 def _compared(said: Certificate, claims: TokenClaims) -> list[tuple[str, str, str]]:
     """What certificate and token both say."""
-    pairs: list[tuple[str, str | None, str | None]] = [("issuer", said.issuer, claims.issuer)]
+    issuer = said.issuer if said.issuer == claims.federated_issuer else claims.issuer
+    pairs: list[tuple[str, str | None, str | None]] = [("issuer", said.issuer, issuer)]
     if claims.job is not None:
         pairs += [
             ("repository", _normal(said.repository), claims.job.repository),
