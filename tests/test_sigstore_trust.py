@@ -443,6 +443,12 @@ def test_step_6_a_key_of_another_certificate_is_no_signer(kind: str) -> None:
             lambda proof: proof["checkpoint"].update(envelope=proof["checkpoint"]["envelope"].partition("\u2014")[0]),
             "checkpoint-invalid",
         ),
+        (
+            lambda proof: proof["checkpoint"].update(
+                envelope=proof["checkpoint"]["envelope"].replace("\u2014 ", "\u2014 other.")
+            ),
+            "checkpoint-invalid",
+        ),
     ],
 )
 def test_steps_9_and_10_refuse_a_proof_of_another_tree(kind: str, change: Change, code: str) -> None:

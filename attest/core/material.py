@@ -24,10 +24,12 @@ _LATEST: Final = 253_402_300_799
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """The signed head of a log: who says so, and how large the tree is."""
+    """The signed head of a log: who says so, how large the tree is, and who signed that."""
 
     origin: str
     size: int
+    signers: tuple[tuple[str, bytes], ...]
+    """The name on each line with a signature, and the first four bytes of it, which hint at the key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,19 +94,31 @@ def read_material(content: bytes) -> Material:
 
 
 def read_checkpoint(text: str) -> Checkpoint:
-    """Origin and size of a checkpoint, whose signature and root hash others look at.
+    """Origin, size and signers of a checkpoint, whose signatures and root hash others look at.
 
     Raises:
-        ValueError: it does not begin with two such lines.
+        ValueError: it is no signed note that begins with an origin and a size.
     """
-    origin, _, rest = text.partition("\n")
-    size = rest.partition("\n")[0]
-    if not origin or not _DECIMAL.fullmatch(size):
-        raise ValueError("the checkpoint does not begin with an origin and a size")
-    return Checkpoint(origin=origin, size=int(size))
+    note, blank, signatures = text.partition("\n\n")
+    origin, size, *_ = *note.split("\n"), ""
+    lines = signatures.split("\n")
+    if not blank or not origin or not _DECIMAL.fullmatch(size) or lines.pop() or not lines:
+        raise ValueError("the checkpoint is no signed note that begins with an origin and a size")
+    return Checkpoint(origin=origin, size=int(size), signers=tuple(_signer(line) for line in lines))
 
 
 _DECIMAL: Final = re.compile("0|[1-9][0-9]{0,18}")
+_SIGNED: Final = re.compile(r"\u2014 (?P<name>\S+) (?P<signature>[A-Za-z0-9+/]+={0,2})")
+
+
+def _signer(line: str) -> tuple[str, bytes]:
+    found = _SIGNED.fullmatch(line)
+    if found is None:
+        raise ValueError("a line of the checkpoint is no signature")
+    signature = binascii.a2b_base64(found["signature"])
+    if len(signature) < 5 or base64.b64encode(signature).decode("ascii") != found["signature"]:
+        raise ValueError("a signature of the checkpoint is not canonical base64 of a key's hint and more")
+    return found["name"], signature[:4]
 
 
 def _certificate(material: dict[str, Any]) -> bytes | None:

@@ -11,7 +11,7 @@ import pytest
 
 from attest.core.envelope import EnvelopeInvalid
 from attest.core.material import Checkpoint, Material, read_checkpoint, read_material
-from tests.sigstore_forge import AT, MINUTE, REKOR_V1, TSA, Certificate, Recipe, b64, canonical
+from tests.sigstore_forge import AT, MINUTE, REKOR_V1, REKOR_V2, TSA, Certificate, Recipe, b64, canonical
 
 V1, V2 = Recipe(stamps=[(TSA, AT), (TSA, AT + MINUTE)]), Recipe(kind="hashedrekord")
 
@@ -162,16 +162,63 @@ def test_a_bundle_without_material_is_refused() -> None:
         read({})
 
 
-def test_a_checkpoint_begins_with_origin_and_size() -> None:
-    """The first two lines are read, whatever comes after them."""
-    assert read_checkpoint("log.example.org - 7\n5\nroot\n\nx") == Checkpoint(origin="log.example.org - 7", size=5)
-    assert read_checkpoint("a\n0") == Checkpoint(origin="a", size=0)
+def test_a_checkpoint_says_of_which_tree_it_is_and_who_signed() -> None:
+    """Origin, size, and for each signature the name and the hint at the key; other lines are not looked at."""
+    first, second = b64(b"abcdsignature"), b64(b"efghi")
+    text = f"log.example.org - 7\n5\nroot\nmore\n\n\u2014 log.example.org {first}\n\u2014 witness {second}\n"
+    signers = (("log.example.org", b"abcd"), ("witness", b"efgh"))
+    assert read_checkpoint(text) == Checkpoint(origin="log.example.org - 7", size=5, signers=signers)
+    shortest = f"a\n0\n\n\u2014 b {second}\n"
+    assert read_checkpoint(shortest) == Checkpoint(origin="a", size=0, signers=(("b", b"efgh"),))
+    (entry,) = read(V2.document).entries
+    assert read_checkpoint(entry.checkpoint or "").signers == ((REKOR_V2.host, REKOR_V2.id[:4]),)
+
+
+SIGNED = f"\n\n\u2014 name {b64(b'abcde')}\n"
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "a\n", "\n5\n", "a\n05\n", "a\n-5\n", "a\n5 \n", "a\n\u0665\n", "a\n" + "1" * 20]
+    "text",
+    [
+        "",
+        "a",
+        "a\n5\nroot\n",
+        SIGNED,
+        "a" + SIGNED,
+        "\n5" + SIGNED,
+        "a\n05" + SIGNED,
+        "a\n-5" + SIGNED,
+        "a\n5 " + SIGNED,
+        "a\n\u0665" + SIGNED,
+        "a\n" + "1" * 20 + SIGNED,
+        "a\n5\n\n",
+        "a\n5" + SIGNED[:-1],
+    ],
 )
 def test_a_malformed_checkpoint_is_refused(text: str) -> None:
-    """An origin that is empty, and a size that is not a plain number, are an error."""
-    with pytest.raises(ValueError, match="does not begin with an origin and a size"):
+    """No note with signatures under it, no origin, and a size that is not a plain number are an error."""
+    with pytest.raises(ValueError, match="no signed note that begins with an origin and a size"):
         read_checkpoint(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("", "no signature"),
+        ("- name YWJjZGU=", "no signature"),
+        ("\u2014 name", "no signature"),
+        ("\u2014  YWJjZGU=", "no signature"),
+        ("\u2014 a name YWJjZGU=", "no signature"),
+        ("\u2014 name YWJjZGU= more", "no signature"),
+        ("\u2014 name YWJj\u00e9", "no signature"),
+        ("\u2014 name __jjZGU=", "no signature"),
+        ("\u2014 name YWJjZA==", "not canonical base64"),
+        ("\u2014 name YWJjZGV=", "not canonical base64"),
+        ("\u2014 name YWJjZGU", "padding"),
+    ],
+)
+def test_a_malformed_signature_of_a_checkpoint_is_refused(line: str, why: str) -> None:
+    """Each line under the note is one signature (c2sp.org/signed-note), with a hint and something behind it."""
+    for text in (f"a\n5\n\n{line}\n", f"a\n5{SIGNED}{line}\n"):
+        with pytest.raises(ValueError, match=why):
+            read_checkpoint(text)

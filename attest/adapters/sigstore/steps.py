@@ -93,6 +93,10 @@ def checkpoint_of_this_log(case: Case) -> None:
     origins = frozenset[str]().union(*(log.origins for log in case.logs))
     if host not in origins:
         raise ValueError(f"its origin {checkpoint.origin!r} is not the log's, {' or '.join(sorted(origins))}")
+    # The library takes the first line with the key's hint, whatever name stands on it.
+    names = [name for name, hint in checkpoint.signers if hint == case.entry.log_id[:4]]
+    if names[:1] != [host]:
+        raise ValueError(f"it is not signed in the name of its origin, {host!r}")
     if checkpoint.size != case.entry.tree_size:
         raise ValueError(f"it is of a tree of {checkpoint.size}, the inclusion proof of one of {case.entry.tree_size}")
 

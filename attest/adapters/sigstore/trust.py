@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import warnings
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -45,6 +46,7 @@ class SigstoreTrust:
         Raises:
             DocumentInvalid: no trusted root of use, and why.
         """
+        _be_quiet()
         self._root: TrustedRoot = read_root(content, file=file)
         self._lock = threading.Lock()
         self._verifiers: dict[Selection, tuple[models.TrustedRoot, Verifier]] = {}
@@ -62,6 +64,10 @@ class SigstoreTrust:
         Raises:
             NotCertified: any step failed; `code` says which.
         """
+        with refusing(Uncertified.NOT_CERTIFIED, "the bundle"):
+            return self._certify(bundle)
+
+    def _certify(self, bundle: bytes) -> Certified:
         # 1. The bundle, 2. what its certificate says.
         envelope, material, entry = _read(bundle)
         certificate = read_certificate(material.certificate or b"")
@@ -203,7 +209,6 @@ def _parse(content: bytes, envelope: Envelope, material: Material) -> models.Bun
     from cryptography.hazmat.primitives.serialization import Encoding
     from sigstore.models import Bundle
 
-    _be_quiet()
     bundle = Bundle.from_json(content)
     if bundle.signature != envelope.signature:
         raise ValueError("two signatures can be read out of it")
@@ -224,8 +229,6 @@ def _ct_log_id(leaf: x509.Certificate) -> bytes:
 
 
 def _issued(leaf: x509.Certificate, issuer: x509.Certificate) -> bool:
-    if leaf.issuer != issuer.subject:
-        return False
     try:
         with refusing(Uncertified.CHAIN_INVALID, "the certificate's chain"):
             leaf.verify_directly_issued_by(issuer)
@@ -277,10 +280,11 @@ class _Anybody:
 
 
 def _be_quiet() -> None:
-    """The library warns of what it meets in bundles; what there is to say, the refusal says."""
+    """The libraries warn of what they meet in bundles of strangers; what there is to say, the refusal says."""
     logger = logging.getLogger("sigstore")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
+    warnings.filterwarnings("ignore", message="Parsed a serial number", category=UserWarning)
 
 
 __all__ = ["SigstoreTrust"]
