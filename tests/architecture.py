@@ -21,7 +21,7 @@ from typing import Final
 # fmt: off
 PURE: Final = frozenset({
     "__future__", "abc", "base64", "binascii", "bisect", "collections", "collections.abc", "contextlib", "copy",
-    "dataclasses", "datetime", "difflib", "enum", "functools", "hashlib", "heapq", "hmac", "ipaddress",
+    "dataclasses", "datetime", "decimal", "difflib", "enum", "functools", "hashlib", "heapq", "hmac", "ipaddress",
     "itertools", "json", "json.decoder", "math", "operator", "re", "string", "struct", "textwrap", "types",
     "typing", "unicodedata", "urllib.parse",
 })
@@ -87,6 +87,7 @@ ADAPTER_LIBRARIES: Final[Mapping[str, frozenset[str]]] = {
     "keys": frozenset({"cryptography", "nacl"}),
     "layout": frozenset(),
     "registry": frozenset({"oras", "requests", "typing_extensions", "urllib3"}),
+    "reports": frozenset({"defusedxml"}),
     "sigstore": frozenset({"cryptography", "requests", "rfc3161_client", "sigstore", "sigstore_models", "tuf"}),
     "state": frozenset(),
 }
