@@ -9,14 +9,15 @@ import click
 
 from attest.adapters.clock import SystemClock
 from attest.adapters.files import read_file
+from attest.cli.images import choose_images, release_option
 from attest.cli.options import format_option, registry_options
 from attest.cli.progress import waiting
-from attest.cli.stores import Connection, Stores, named_images
+from attest.cli.stores import Connection, Stores
 from attest.cli.terminal import escape, json_text
 from attest.core import limits
 from attest.core.envelope import EnvelopeInvalid
 from attest.core.statement import StatementInvalid
-from attest.errors import EXIT_PASSED, DocumentInvalid
+from attest.errors import EXIT_PASSED, DocumentInvalid, UsageError
 from attest.ops.sign import Attachment, attach, bundle_digest, describe
 
 
@@ -26,15 +27,18 @@ from attest.ops.sign import Attachment, attach, bundle_digest, describe
 Examples:
   attest sign IMAGE --lane e2e --key e2e.key --result passed --output e2e.json --no-push
   attest attach e2e.json registry.example.org/plex/backend@sha256:...
+  attest attach e2e.json --release release.yaml
 """,
 )
 @click.argument("bundle", type=click.Path())
-@click.argument("images", nargs=-1, required=True)
+@click.argument("images", nargs=-1)
+@release_option
 @format_option
 @registry_options
 def command(
     bundle: str,
     images: tuple[str, ...],
+    release_file: str | None,
     output: str,
     timeout: float,
     plain_http: bool,
@@ -48,7 +52,9 @@ def command(
     """
     connection = Connection(timeout=timeout, plain_http=plain_http, ca_file=ca_file, token_hosts=token_hosts, push=True)
     stores = Stores(connection)
-    named = named_images(stores, images, ())
+    if bundle == release_file == "-":
+        raise UsageError("BUNDLE and --release cannot both be standard input")
+    named = choose_images(stores, images, (), release_file).images
     content = read_file(bundle, limit=limits.BUNDLE)
     try:
         with waiting("attaching the bundle"):

@@ -30,6 +30,11 @@ class Claims:
     context: Context
     detected: Detected
 
+    @property
+    def commit_place(self) -> str:
+        """The flag, the variable or the git command that named the commit."""
+        return "" if self.detected.commit is None else self.detected.commit.place
+
     def lines(self) -> Iterator[str]:
         """What was used and where it came from, for people."""
         for name in _SHOWN:

@@ -38,6 +38,8 @@ class Asked:
     """What the command line says besides which images and which policy."""
 
     images: Sequence[Digest]
+    commit: str | None
+    """The source commit that a release file names."""
     bundles: Sequence[str]
     receipts: Sequence[str]
     receipt_key: str | None
@@ -56,6 +58,7 @@ def decide(reading: Reading, document: Document, asked: Asked) -> int:
     policy = finish_policy(document, timeout=asked.timeout)
     signer = _signer(asked)
     question = Question(
+        commit=asked.commit,
         demanded=_demanded(asked),
         bundles=[read_file(bundle, limit=limits.BUNDLE) for bundle in asked.bundles],
         remembered=_observe(asked.state, policy),

@@ -25,6 +25,7 @@ _COMMANDS = {
     "inspect": ("attest.cli.inspect", "Show what is attached to an image."),
     "keygen": ("attest.cli.keygen", "Make a key pair."),
     "policy": ("attest.cli.policy", "Check and explain policies."),
+    "release": ("attest.cli.release", "Make and explain release files."),
     "resolve": ("attest.cli.resolve", "Print the digest reference that a tag stands for now."),
     "sign": ("attest.cli.sign", "Sign a lane's outcome about images."),
     "trust": ("attest.cli.trust", "Make and explain the trusted roots of a Sigstore."),

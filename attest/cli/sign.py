@@ -11,10 +11,11 @@ from attest.adapters.clock import SystemClock
 from attest.adapters.files import read_file, write_file
 from attest.cli.attach import report
 from attest.cli.claims import claims_options, collect_claims
+from attest.cli.images import choose_images, release_option
 from attest.cli.options import format_option, registry_options, repository_option
 from attest.cli.progress import waiting
 from attest.cli.signers import SignerOptions, choose_signer, signed_document, signed_lines, signer_options
-from attest.cli.stores import Connection, Stores, named_images
+from attest.cli.stores import Connection, Stores
 from attest.core import limits
 from attest.core.predicates import TEST_RESULT, PredicateInvalid, Result, test_result
 from attest.core.statement import StatementInvalid, is_lane, write_context
@@ -29,13 +30,15 @@ from attest.ops.sign import Attachment, attach, describe, sign
 Examples:
   attest sign registry.example.org/plex/backend@sha256:... --lane integration --key keys/integration.key --result passed
   attest sign BACKEND@sha256:... FRONTEND@sha256:... --lane e2e --key keys/e2e.key --result failed
+  attest sign --release release.yaml --lane e2e --key keys/e2e.key --result passed
   attest sign IMAGE --lane build --key keys/builder.key \\
       --predicate-type https://slsa.dev/provenance/v1 --predicate provenance.json
   attest sign IMAGE --lane e2e --key keys/e2e.key --result passed --output e2e.json --no-push
   attest sign IMAGE --lane e2e --keyless --trust-config sigstore.json --result passed
 """,
 )
-@click.argument("images", nargs=-1, required=True)
+@click.argument("images", nargs=-1)
+@release_option
 @click.option("--lane", metavar="NAME", required=True, help="The validation lane that this is the outcome of.")
 @signer_options
 @click.option(
@@ -57,6 +60,7 @@ Examples:
 @registry_options
 def command(
     images: tuple[str, ...],
+    release_file: str | None,
     lane: str,
     key: str | None,
     password_file: str | None,
@@ -99,8 +103,8 @@ def command(
         identity_token=identity_token,
     )
     options.check()
-    if predicate_file == identity_token == "-":
-        raise UsageError("--predicate and --identity-token cannot both be standard input")
+    if [predicate_file, identity_token, release_file].count("-") > 1:
+        raise UsageError("of --predicate, --identity-token and --release only one can be standard input")
     kind, predicate = _predicate(result, predicate_type, predicate_file)
     clock = SystemClock()
     collected = collect_claims(lane, claims, clock=clock)
@@ -113,7 +117,9 @@ def command(
         push=not no_push,
     )
     stores = Stores(connection)
-    named = named_images(stores, images, repositories)
+    release = choose_images(stores, images, repositories, release_file)
+    release.agree(collected.context.commit, place=collected.commit_place)
+    named = release.images
     if output == "text":
         for line in (*collected.lines(), *chosen.lines()):
             click.echo(line, err=True)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from attest.cli.images import choose_images, release_option
 from attest.cli.options import format_option, password_option, registry_options, repository_option
-from attest.cli.stores import Connection, Stores, named_images
+from attest.cli.stores import Connection, Stores
 from attest.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 Examples:
   attest verify registry.example.org/plex/backend@sha256:... --policy policies/staging.yaml
   attest verify BACKEND@sha256:... FRONTEND@sha256:... --policy policies/release.yaml --format json
+  attest verify --release release.yaml --policy policies/release.yaml
   attest verify oci:build/backend@sha256:... --repository registry.example.org/plex/backend --policy p.yaml
   attest verify IMAGE --policy p.yaml --receipt-key gate.key --receipt-out receipt.json
   attest verify IMAGE --policy p.yaml --receipt receipt.json
 """,
 )
-@click.argument("images", nargs=-1, required=True)
+@click.argument("images", nargs=-1)
+@release_option
 @click.option("--policy", "policy_file", metavar="FILE", type=click.Path(), required=True, help="What the images need.")
 @format_option
 @repository_option
@@ -50,6 +53,7 @@ Examples:
 @registry_options
 def command(
     images: tuple[str, ...],
+    release_file: str | None,
     policy_file: str,
     output: str,
     repositories: tuple[str, ...],
@@ -67,8 +71,9 @@ def command(
 ) -> int:
     """Refuse IMAGES, named by digest, unless everything that the policy demands is there.
 
-    Several images are one release: they pass together or not at all. Exit code 0 means passed, 1 refused, 2 a wrong
-    command line or document, 3 that it could not be decided; only 0 may promote or deploy anything.
+    Several images are one release: they pass together or not at all, and with --release only on evidence about the
+    commit that the file names. Exit code 0 means passed, 1 refused, 2 a wrong command line or document, 3 that it
+    could not be decided; only 0 may promote or deploy anything.
     """
     if (receipt_key is None) != (receipt_out is None):
         raise UsageError("--receipt-key and --receipt-out need each other")
@@ -76,17 +81,18 @@ def command(
         raise UsageError("--at looks at the past: it makes no receipt and remembers no serial")
     moment = _moment(at)
     stores = Stores(Connection(timeout=timeout, plain_http=plain_http, ca_file=ca_file, token_hosts=token_hosts))
-    named = named_images(stores, images, repositories)
+    chosen = choose_images(stores, images, repositories, release_file)
     from attest.cli.policies import open_policy
     from attest.ops.load import names_platforms
     from attest.ops.reading import Reading
 
     document = open_policy(policy_file)
-    with Reading(stores, named, platforms=names_platforms(document)) as reading:
+    with Reading(stores, chosen.images, platforms=names_platforms(document)) as reading:
         from attest.cli.decide import Asked, decide  # slow to load; the store is answering meanwhile
 
         asked = Asked(
-            images=[image.reference.digest for image in named],
+            images=[image.reference.digest for image in chosen.images],
+            commit=chosen.commit,
             bundles=bundles,
             receipts=receipts,
             receipt_key=receipt_key,

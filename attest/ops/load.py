@@ -67,20 +67,20 @@ def finish_policy(
     for name, path in named_files(policy):
         if name not in files:
             try:
-                files[name] = read_file(_beside(document.file, name), limit=limits.KEY_FILE)
+                files[name] = read_file(beside(document.file, name), limit=limits.KEY_FILE)
             except DocumentInvalid as error:
                 raise key_unusable(document, path, f"{name}: {error.problem}") from error
     root = named_root(policy)
     if root is not None and root[0] not in files:
         name, path = root
         try:
-            files[name] = read_file(_beside(document.file, name), limit=limits.DOCUMENT)
+            files[name] = read_file(beside(document.file, name), limit=limits.DOCUMENT)
         except DocumentInvalid as error:
             raise document.invalid(path, f"{name}: {error.problem}") from error
     return build_policy(document, policy, files, compile_condition=compile_condition, open_trust=open_trust)
 
 
-def _beside(file: str, name: str) -> str:
+def beside(file: str, name: str) -> str:
     """The path of a file that a document names: absolute, or from the document's folder on."""
     if name.startswith("/"):
         return name

@@ -21,6 +21,8 @@ from attest.ports import Clock
 class Question:
     """What `verify` is asked besides the policy and the images."""
 
+    commit: str | None = None
+    """The source commit of the release, where a release file names it."""
     bundles: Sequence[bytes] = ()
     """Bundles that were handed in; they add to what is listed."""
     demanded: Iterable[Digest] = ()
@@ -44,7 +46,7 @@ def verify(reading: Reading, policy: Policy, question: Question, *, clock: Clock
     found += from_files(question.bundles, policy.keyring)
     return evaluate(
         policy,
-        Release(images=release),
+        Release(images=release, commit=question.commit),
         found,
         now=question.at or now,
         remembered=question.remembered,
