@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from attest.core import limits
-from attest.core.identity import certificate_document
+from attest.core.identity import Credential, certificate_document
 from attest.core.policy import Lane, Policy
 from attest.core.predicates import Result
 from attest.core.reference import Digest, digest_of
@@ -28,7 +28,8 @@ _SKEW = timedelta(seconds=limits.CLOCK_SKEW)
 class Item:
     """A verified Statement with all that a lane asks of it. One signed payload by one key is one item,
 
-    however many bundles wrap it: what stands around the signature is nobody's word.
+    however many bundles wrap it: what stands around the signature is nobody's word. What a certificate says is
+    somebody's, so the same key under another certificate is another item.
     """
 
     verified: VerifiedStatement
@@ -69,9 +70,9 @@ def collect(
     policy: Policy, found: Iterable[tuple[VerifiedStatement, frozenset[Digest]]], now: datetime
 ) -> tuple[Item, ...]:
     """The items among verified Statements, each of which comes with the images on which it was found."""
-    groups: dict[tuple[bytes, Digest], list[tuple[VerifiedStatement, frozenset[Digest]]]] = {}
+    groups: dict[tuple[bytes, Credential], list[tuple[VerifiedStatement, frozenset[Digest]]]] = {}
     for one in sorted(found, key=_by_bundle):  # the order of finding decides nothing
-        groups.setdefault((one[0].payload, one[0].credential.fingerprint), []).append(one)
+        groups.setdefault((one[0].payload, one[0].credential), []).append(one)
     latest = now + _SKEW
     return tuple([_item(policy, group, latest) for group in groups.values()])
 
