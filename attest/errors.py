@@ -20,6 +20,8 @@
         ├── LimitExceeded               an input is larger than we are willing to read
         ├── DeadlineExceeded            the command's own deadline has passed
         ├── NotPublished                pushed, but never visible to a verifier
+        ├── NotObserved                 what was tested is not, or not certainly, what would be signed
+        ├── NotSigned                   a lane's command ended, and nothing was signed about it
         └── InternalError               a defect of attest
 
 A refusal is not here: a verdict is a value (`attest.core.evaluate.Refused`), and exit code 1.
@@ -177,6 +179,22 @@ class NotPublished(Undecided):
     """What was pushed never became visible through the listing that `attest verify` uses."""
 
     code = "not-published"
+
+
+class NotObserved(Undecided):
+    """What a container runs is not what would be signed, or it could not be found out."""
+
+    code = "not-observed"
+
+
+class NotSigned(Undecided):
+    """A lane's command ended, and nothing was signed about it. `status` is what the lane has to end with."""
+
+    code = "not-signed"
+
+    def __init__(self, message: str, *, status: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status or EXIT_UNDECIDED
 
 
 class InternalError(Undecided):

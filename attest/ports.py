@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -10,6 +10,7 @@ from typing import Protocol
 from attest.core.certificate import Certificate
 from attest.core.document import Document
 from attest.core.keys import TrustedKey
+from attest.core.observation import Observation
 from attest.core.oci import Descriptor
 from attest.core.reference import Digest, ImageReference, TagReferences
 from attest.core.release import StoredImage
@@ -52,6 +53,13 @@ class Store(Protocol):
 
     def describe(self, image: ImageReference) -> Descriptor:
         """The image's own descriptor, from its manifest."""
+        ...
+
+    def aliases(self, image: ImageReference) -> frozenset[Digest]:
+        """Every digest that a container of this image may be known by.
+
+        Those of the image, of its platforms, and of the configurations of both: what engines call an image's id.
+        """
         ...
 
     def read(self, image: ImageReference, *, platform: bool, receive: Callable[[Attached], None]) -> StoredImage:
@@ -145,5 +153,54 @@ class ParseDocument(Protocol):
 
         Raises:
             attest.errors.DocumentInvalid: they are none, with the place.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a lane's command ended."""
+
+    status: int
+    """As a shell says it: 128+N where signal N ended it, 124 where its time was over."""
+    signal: str | None = None
+    """The signal that ended it, as SIGKILL."""
+    timed_out: bool = False
+    interrupted: str | None = None
+    """The first signal that told attest itself to stop meanwhile; it was handed on to the command."""
+
+
+class RunCommand(Protocol):
+    """Runs the command of a lane, with its output passed through."""
+
+    def __call__(self, argv: Sequence[str], *, timeout: float | None) -> Ended:
+        """How it ended, however long it took, or after `timeout` seconds.
+
+        Raises:
+            attest.errors.UsageError: it could not be started.
+        """
+        ...
+
+
+class Observe(Protocol):
+    """Asks a container runtime what it runs."""
+
+    def __call__(self) -> Sequence[Observation]:
+        """What runs now.
+
+        Raises:
+            attest.errors.NotObserved: it is not there, or does not run, or the runtime does not say.
+        """
+        ...
+
+
+class RecordArtifacts(Protocol):
+    """Hashes files, as in-toto records materials and products."""
+
+    def __call__(self, paths: Sequence[str]) -> Mapping[str, Digest]:
+        """The SHA-256 of each file, and of all files below each folder, by its path.
+
+        Raises:
+            attest.errors.DocumentInvalid: one of the paths is not there or cannot be read.
         """
         ...

@@ -61,6 +61,10 @@ class Stores:
         """As `attest.ports.Store`."""
         return self._of(image).describe(image)
 
+    def aliases(self, image: ImageReference) -> frozenset[Digest]:
+        """As `attest.ports.Store`."""
+        return self._of(image).aliases(image)
+
     def read(self, image: ImageReference, *, platform: bool, receive: Callable[[Attached], None]) -> StoredImage:
         """As `attest.ports.Store`."""
         return self._of(image).read(image, platform=platform, receive=receive)

@@ -79,6 +79,26 @@ class LayoutStore:
         with LayoutDirectory(_path(image)) as directory:
             return _Layout(directory).image(image.digest)[0]
 
+    def aliases(self, image: ImageReference) -> frozenset[Digest]:
+        """See `attest.ports.Store.aliases`.
+
+        Raises:
+            NotFound: the layout does not have the image.
+            StoreError, LimitExceeded: it, or a platform of it, cannot be read.
+        """
+        with LayoutDirectory(_path(image)) as directory:
+            layout = _Layout(directory)
+            content = layout.image(image.digest)[1]
+            if isinstance(content, oci.Manifest):
+                return frozenset({image.digest, content.config.digest})
+            found = {image.digest}
+            for child in layout.children(content):
+                if child.kind is ChildKind.PLATFORM:
+                    manifest = layout.image(child.digest)[1]
+                    if isinstance(manifest, oci.Manifest):
+                        found |= {child.digest, manifest.config.digest}
+            return frozenset(found)
+
     def read(self, image: ImageReference, *, platform: bool, receive: Callable[[Attached], None]) -> StoredImage:
         """See `attest.ports.Store.read`.
 

@@ -11,7 +11,8 @@ from attest.adapters.registry.client import Client
 from attest.adapters.registry.reader import ImageReader
 from attest.adapters.registry.repository import RemoteRepository
 from attest.adapters.registry.settings import Access, RegistrySettings
-from attest.core.oci import Descriptor
+from attest.core import limits
+from attest.core.oci import Descriptor, Manifest, is_buildkit_attestation
 from attest.core.reference import (
     Digest,
     ImageReference,
@@ -22,7 +23,7 @@ from attest.core.reference import (
     TagReferences,
 )
 from attest.core.release import StoredImage
-from attest.errors import InternalError, NotFound
+from attest.errors import InternalError, LimitExceeded, NotFound
 from attest.ports import Attached, Published
 
 
@@ -61,6 +62,26 @@ class RegistryStore:
         """
         found = self._repository(_in_registry(image).repository).manifest(image.digest)
         return Descriptor(media_type=found.document.media_type, digest=found.digest, size=len(found.content))
+
+    def aliases(self, image: ImageReference) -> frozenset[Digest]:
+        """As `attest.ports.Store.aliases`, from manifests alone.
+
+        Raises:
+            NotFound: there is no such image.
+            StoreError, LimitExceeded, DeadlineExceeded: it, or a platform of it, could not be read.
+        """
+        repository = self._repository(_in_registry(image).repository)
+        document = repository.manifest(image.digest).document
+        if isinstance(document, Manifest):
+            return frozenset({image.digest, document.config.digest})
+        if len(document.manifests) > limits.PLATFORMS:
+            raise LimitExceeded(f"{image} has more than {limits.PLATFORMS} platforms")
+        found = {image.digest}
+        for child in document.manifests:
+            manifest = repository.manifest(child.digest, child).document
+            if isinstance(manifest, Manifest) and not is_buildkit_attestation(child, manifest):
+                found |= {child.digest, manifest.config.digest}
+        return frozenset(found)
 
     def read(self, image: ImageReference, *, platform: bool, receive: Callable[[Attached], None]) -> StoredImage:
         """As `attest.ports.Store.read`; the evidence of all readings counts together.
