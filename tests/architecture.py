@@ -80,12 +80,16 @@ _LAYERS: Final[Mapping[str, Layer]] = {
 ADAPTER_LIBRARIES: Final[Mapping[str, frozenset[str]]] = {
     "clock": frozenset(),
     "conditions": frozenset({"cel"}),
+    "containers": frozenset(),
     "context": frozenset(),
     "deadline": frozenset(),
     "documents": frozenset({"ruamel"}),
     "files": frozenset(),
+    "fresh": frozenset(),
     "keys": frozenset({"cryptography", "nacl"}),
     "layout": frozenset(),
+    "links": frozenset({"in_toto"}),
+    "process": frozenset(),
     "registry": frozenset({"oras", "requests", "typing_extensions", "urllib3"}),
     "reports": frozenset({"defusedxml"}),
     "sigstore": frozenset({"cryptography", "requests", "rfc3161_client", "sigstore", "sigstore_models", "tuf"}),
@@ -97,8 +101,8 @@ SHARED_BY_ADAPTERS: Final = frozenset({"deadline", "files"})
 """What every adapter may import although it is one: it needs no library and no other adapter."""
 
 HEAVY: Final = frozenset(
-    {"cel", "id", "jsonschema", "nacl", "oras", "requests", "rfc3161_client", "rich", "sigstore", "sigstore_models"}
-    | {"sqlalchemy", "tuf"}
+    {"cel", "id", "in_toto", "jsonschema", "nacl", "oras", "requests", "rfc3161_client", "rich", "sigstore"}
+    | {"sigstore_models", "sqlalchemy", "tuf"}
 )
 """Libraries that take long to load: imported inside the function that uses them."""
 

@@ -37,7 +37,21 @@ JSON_DIGITS: Final = 20
 """Digits of an integer: every 64-bit number fits."""
 DOCUMENT: Final = 256 * 1024
 """Bytes of a document that a person writes."""
+ARTIFACTS: Final = 10_000
+"""Files that are recorded as materials, or as products, of one command."""
 KEY_FILE: Final = 64 * 1024
 """Bytes of a key file."""
 CLOCK_SKEW: Final = 60
 """Seconds that a clock may be ahead."""
+REPORT: Final = 32 * MIB
+"""Bytes of one test report."""
+REPORTS: Final = 64
+"""Reports that one statement rests on."""
+REPORT_CASES: Final = 100_000
+"""Cases, findings or covered files in one report."""
+REPORT_DEPTH: Final = 64
+"""Nesting of elements in an XML report, and of subtests in TAP."""
+TEST_NAME: Final = 4_096
+"""Characters of a test's name."""
+TEST_NAMES: Final = 32 * 1024
+"""Bytes of JSON that the names in one test-result take: with its signature it stays under 64 KiB."""
