@@ -182,7 +182,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("right", "old", "new", "said", "hint"), WRONG, ids=lambda value: "")
+@pytest.mark.parametrize(("right", "old", "new", "said", "hint"), WRONG, ids=lambda _: "")
 def test_what_is_wrong_is_said_with_its_place(right: str, old: str, new: str, said: str, hint: str | None) -> None:
     """Each mistake is an error with file, line and column, and with what would be right."""
     load(right)
