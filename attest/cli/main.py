@@ -106,10 +106,7 @@ def run(arguments: Sequence[str]) -> int:
         code = _invoke(arguments)
         sys.stdout.flush()
     except (KeyboardInterrupt, click.exceptions.Abort):
-        if sys.stdout is not None:
-            abandon_output()
-        complain("attest: interrupted")
-        return INTERRUPTED
+        return _interrupted()
     except click.exceptions.NoArgsIsHelpError as error:
         complain(error.format_message())
         return EXIT_USAGE
@@ -118,7 +115,7 @@ def run(arguments: Sequence[str]) -> int:
     except AttestError as error:
         return _fail(error, arguments, debug)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a defect must not end as anything but "could not decide"
-        return _unexpected(error, arguments, debug)
+        return _interrupted() if _is_interrupt(error) else _unexpected(error, arguments, debug)
     return code
 
 
@@ -134,6 +131,25 @@ def _invoke(arguments: Sequence[str]) -> int:
         return stop.exit_code
     # --help and --version end here with 0; a command has to return a number of its own
     return code if type(code) is int else EXIT_UNDECIDED
+
+
+def _interrupted() -> int:
+    if sys.stdout is not None:
+        abandon_output()
+    complain("attest: interrupted")
+    return INTERRUPTED
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether an interrupt is behind an error: Python 3.11 makes a RuntimeError of one inside a class statement."""
+    seen: list[BaseException] = []
+    behind: BaseException | None = error
+    while behind is not None and behind not in seen:
+        if isinstance(behind, KeyboardInterrupt):
+            return True
+        seen.append(behind)
+        behind = behind.__cause__ or behind.__context__
+    return False
 
 
 def _usage(error: click.ClickException) -> UsageError:

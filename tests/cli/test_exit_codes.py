@@ -120,6 +120,29 @@ def test_an_interrupt_is_130(error: BaseException, monkeypatch: pytest.MonkeyPat
     assert ended.err.strip() == "attest: interrupted"
 
 
+def test_an_interrupt_inside_a_class_statement_is_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An interrupt that Python, or a library, made another error of is an interrupt, and no defect."""
+
+    class Interrupting:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    def body() -> None:
+        type("Made", (), {"one": Interrupting()})
+
+    with_command(monkeypatch, body)
+    ended = attest("stub", cwd=tmp_path)
+    assert (ended.code, ended.err.strip()) == (130, "attest: interrupted")
+
+
+def test_an_error_in_a_circle_is_a_defect(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An error that names itself as its cause is told like any other."""
+    error = RuntimeError("it broke")
+    error.__cause__ = error
+    with_command(monkeypatch, raising(error))
+    assert attest("stub", cwd=tmp_path).code == 3
+
+
 @pytest.fixture
 def _heeded() -> Iterator[None]:
     """SIGINT is not ignored, as it is by what a script starts in the background, and by all that this starts."""
