@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from attest.core.certificate import Certificate
 from attest.core.document import Document
 from attest.core.keys import TrustedKey
-from attest.core.observation import Observation
 from attest.core.oci import Descriptor
 from attest.core.reference import Digest, ImageReference, TagReferences
 from attest.core.release import StoredImage
+
+if TYPE_CHECKING:
+    from attest.core.observation import Observation
+    from attest.core.outcome import Ended
+    from attest.core.testreport import Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,19 +161,6 @@ class ParseDocument(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """How a lane's command ended."""
-
-    status: int
-    """As a shell says it: 128+N where signal N ended it, 124 where its time was over."""
-    signal: str | None = None
-    """The signal that ended it, as SIGKILL."""
-    timed_out: bool = False
-    interrupted: str | None = None
-    """The first signal that told attest itself to stop meanwhile; it was handed on to the command."""
-
-
 class RunCommand(Protocol):
     """Runs the command of a lane, with its output passed through."""
 
@@ -202,5 +193,17 @@ class RecordArtifacts(Protocol):
 
         Raises:
             attest.errors.DocumentInvalid: one of the paths is not there or cannot be read.
+        """
+        ...
+
+
+class ReadReports(Protocol):
+    """Reads the reports that a lane's command wrote."""
+
+    def __call__(self) -> Sequence[Report]:
+        """All of them.
+
+        Raises:
+            attest.errors.DocumentInvalid: one is not there, is the one from before the command, or cannot be read.
         """
         ...

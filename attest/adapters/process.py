@@ -17,8 +17,8 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Final
 
+from attest.core.outcome import Ended
 from attest.errors import UsageError
-from attest.ports import Ended
 
 TIMED_OUT: Final = 124
 """The status of a command that was stopped because its time was over, as timeout(1) has it."""
