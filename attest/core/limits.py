@@ -48,7 +48,9 @@ REPORT: Final = 32 * MIB
 REPORTS: Final = 64
 """Reports that one statement rests on."""
 REPORT_CASES: Final = 100_000
-"""Cases, findings or covered files in one report."""
+"""Cases or findings in one report."""
+REPORT_LINES: Final = 500_000
+"""Lines in one Cobertura report."""
 REPORT_DEPTH: Final = 64
 """Nesting of elements in an XML report, and of subtests in TAP."""
 TEST_NAME: Final = 4_096
