@@ -156,7 +156,7 @@ def weigh(candidates: Sequence[Item], lane: Lane, image: ReleaseImage) -> tuple[
         return counting, None
     standing = [item for item in bad if not any(order.superseded(item, by=new) for new in good)] or bad
     newest = [item for item in standing if not any(order.superseded(item, by=new) for new in standing)]
-    worst = min(newest, key=lambda item: _SEVERITY[_fault(faults, item).state])
+    worst = min(newest, key=lambda item: _SEVERITY[_fault(faults, item).reason])
     fault = _fault(faults, worst)
     if worst.time is None:
         message = f"{fault.message}; it has no time, so only listing {worst.verified.bundle} in `revoked` removes it"
@@ -183,7 +183,13 @@ def fresh(item: Item, lane: Lane, now: datetime) -> Fault | None:
     return None
 
 
-_SEVERITY: Mapping[State, int] = {State.FAILED: 0, State.UNMET: 1, State.STALE: 2}
+_SEVERITY: Mapping[Reason, int] = {
+    Reason.RESULT_FAILED: 0,
+    Reason.RESULT_WARNED: 1,
+    Reason.CONDITION_UNMET: 2,
+    Reason.IN_THE_FUTURE: 3,
+}
+"""What `judge` finds, the worst first: how a bundle is wrapped must not decide which of them is told."""
 
 
 def _fault(faults: Mapping[int, Fault | None], item: Item) -> Fault:

@@ -335,6 +335,6 @@ def _verdict(lane: Lane, fault: Fault, items: Sequence[Item]) -> LaneVerdict:
     )
 
 
-def _age_key(item: Item) -> tuple[datetime, Digest]:
-    """Sorts by time, evidence without one first, and by digest among equals, so that output is stable."""
-    return (item.time or EARLIEST, item.verified.bundle)
+def _age_key(item: Item) -> tuple[datetime, bytes, Digest]:
+    """Sorts by time, evidence without one first, and equals by what was signed and by whom, however it is wrapped."""
+    return (item.time or EARLIEST, item.verified.payload, item.verified.credential.fingerprint)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from random import Random
 from typing import Any, TypeVar
 
+from attest.core.certificate import Certificate
 from attest.core.evaluate import Found
+from attest.core.identity import Identity
 from attest.core.policy import Bind, EvidenceAt, Lane, Policy, SourceRule
 from attest.core.predicates import PROVENANCE_V1, TEST_RESULT, Result, test_result
 from attest.core.reference import Digest, digest_of
@@ -19,6 +21,7 @@ from attest.core.statement import NO_CONTEXT, Context
 from attest.core.strictjson import Json
 from attest.core.verify import Keyring, Outcome, VerifiedStatement, verify
 from tests.core import make
+from tests.core.make_identity import Believing, certificate, certified, identity, stamped, with_identities
 
 T = TypeVar("T")
 PARTIES = [make.party(f"party {number}", "ed25519") for number in range(4)]
@@ -29,7 +32,13 @@ HOLDERS = {
     "cora": [PARTIES[3]],
     "dora": [PARTIES[1]],  # `shared: true`
 }
-RING = Keyring(who.trusted for who in PARTIES)
+IDENTITIES = {
+    "emil": identity(),
+    "fred": identity(trigger="push"),  # `shared: true`
+    "gina": identity(identity="mirror", ref="refs/heads/main"),
+}
+RUNS = [make.party(f"run {number}", "ed25519") for number in range(4)]
+RING = Keyring((who.trusted for who in PARTIES), identities=IDENTITIES, trust=Believing())
 OTHER_REPOSITORY = "https://git.example.org/plex/other"
 COMMITS = ["c" * 40, "d" * 40]
 
@@ -50,24 +59,60 @@ class Says:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Triggered:
+    """A condition: the certificate names the trigger `push`."""
+
+    text: str = "certificate.trigger == 'push'"
+
+    def holds(self, *, predicate: Json, statement: Json, image: Json, certificate: Json) -> bool:
+        return bool(certificate.get("trigger") == "push" and statement["predicate"] == predicate and image["digest"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """Who signed a payload, under which certificate if any, and when that was seen."""
+
+    who: make.Party
+    payload: bytes
+    says: Certificate | None = None
+    times: tuple[datetime, ...] = ()
+
+    @property
+    def foreign(self) -> bool:
+        """It is no signer's of any policy here."""
+        return self.who is FOREIGN or (self.says is not None and self.says.identity == "stranger")
+
+    def bundle(self, hint: str | None = None) -> bytes:
+        """The bundle; another `hint` is another wrapping of the same signature."""
+        more = {} if hint is None else {"publicKey": {"hint": hint}}
+        if self.says is not None:
+            return certified(self.who, self.payload, says=self.says, times=self.times, **{"more": hint} if hint else {})
+        if self.times:
+            return stamped(self.who, self.payload, *self.times, **more)
+        return make.bundle(self.who, self.payload, hint=hint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """Everything that an evaluation is given; `signed` is who signed which payload."""
+    """Everything that an evaluation is given."""
 
     policy: Policy
     release: Release
-    signed: tuple[tuple[make.Party, bytes], ...]
+    signed: tuple[Signed, ...]
 
     def found(self) -> list[Found]:
         """What verification makes of a bundle for each, the strangers' too."""
-        return [Found(outcome=_verify(make.bundle(who, payload)), image=None) for who, payload in self.signed]
+        return [Found(outcome=verified(one.bundle()), image=None) for one in self.signed]
 
     def verified(self) -> list[VerifiedStatement]:
-        ring = [make.verified(who, payload) for who, payload in self.signed if who is not FOREIGN]
-        return list({one.bundle: one for one in ring}.values())
+        outcomes = [verified(one.bundle()) for one in self.signed if not one.foreign]
+        distinct = {one.bundle: one for one in outcomes if isinstance(one, VerifiedStatement)}
+        assert {one.bundle for one in outcomes} == set(distinct)  # nothing else is wrong with a bundle here
+        return list(distinct.values())
 
 
 @cache
-def _verify(content: bytes) -> Outcome:
+def verified(content: bytes) -> Outcome:
     return verify(content, RING)
 
 
@@ -75,23 +120,58 @@ def case(chance: Random) -> Case:
     """A policy, a release, a full set of good evidence, some of it taken away, and some more of any kind."""
     policy = _policy(chance)
     release = _release(chance, policy)
-    signed: list[tuple[make.Party, bytes]] = []
+    signed: list[Signed] = []
     for image in release.images:
         for lane in policy.lanes:
             signers = sorted(lane.parties)[: lane.threshold] if _mostly(chance, 9) else sorted(lane.parties)[:1]
             for name in signers:
                 for about in _digests(policy, release, image, lane):
-                    who = _pick(chance, HOLDERS[name][0], *HOLDERS[name], *PARTIES, wild=1)
-                    signed.append((who, _payload(chance, release, lane, about, wild=0)))
+                    payload = _payload(chance, release, lane, about, wild=0)
+                    signed.append(_signed(chance, name, lane, payload, wild=1))
     while signed and _mostly(chance, 1, of=6):
         signed.pop(chance.randrange(len(signed)))
     for _ in range(chance.choice([0, 0, 0, 1, 2, 4])):
         lane, image = chance.choice(policy.lanes), chance.choice(release.images)
         about = chance.choice(_digests(policy, release, image, lane))
-        who = chance.choice([*PARTIES, FOREIGN]) if _mostly(chance, 1) else chance.choice(HOLDERS[min(lane.parties)])
-        signed.append((who, _payload(chance, release, lane, about, wild=3)))
+        name = chance.choice([*HOLDERS, *IDENTITIES, "nobody"]) if _mostly(chance, 1) else min(lane.parties)
+        payload = _payload(chance, release, lane, about, wild=3)
+        signed.append(_signed(chance, name, lane, payload, wild=3))
+    if signed and _mostly(chance, 1):  # what was signed, wrapped with other times
+        one = chance.choice(signed)
+        signed.append(dataclasses.replace(one, times=_times(chance, 10) or one.times))
     unique = tuple(dict.fromkeys(signed))
     return Case(policy=_revoking(chance, policy, release, unique), release=release, signed=unique)
+
+
+def _signed(chance: Random, name: str, lane: Lane, payload: bytes, *, wild: int) -> Signed:
+    """A payload that this signer signed, or once in a while somebody else."""
+    name = _pick(chance, name, *HOLDERS, *IDENTITIES, wild=wild)
+    if name in HOLDERS:
+        who = _pick(chance, HOLDERS[name][0], *HOLDERS[name], *PARTIES, wild=wild)
+        return Signed(who=who, payload=payload, times=_times(chance, 17 if lane.trusted_time else 3))
+    if name == "nobody" and _mostly(chance, 5):
+        return Signed(who=FOREIGN, payload=payload)
+    who = chance.choice(RUNS)
+    wanted = IDENTITIES.get(name, Identity(issuer="i", identity="stranger"))
+    says = certificate(
+        who,
+        identity=wanted.identity,
+        commit=_pick(chance, COMMITS[0], COMMITS[1], None, wild=wild),
+        ref=_pick(chance, "refs/heads/main", "refs/heads/mainx", None, wild=1 if name == "gina" else wild),
+        trigger=_pick(chance, "push", "schedule", None, wild=wild),
+    )
+    if name == "gina" and says.ref != "refs/heads/main":
+        says = dataclasses.replace(says, identity="stranger")
+    return Signed(who=who, payload=payload, says=says, times=_times(chance, 20))
+
+
+def _times(chance: Random, often: int) -> tuple[datetime, ...]:
+    """When a signature was seen: mostly soon after its lane finished, if at all."""
+    if not _mostly(chance, often, of=20):
+        return ()
+    minutes = _pick(chance, 50, 5, 55, 70, 100, 200, 300, -30, wild=4)
+    seen = make.NOW - timedelta(minutes=minutes)
+    return (seen, seen - timedelta(minutes=chance.choice([-20, 7, 90]))) if _mostly(chance, 1) else (seen,)
 
 
 def _mostly(chance: Random, times: int, *, of: int = 10) -> bool:
@@ -107,7 +187,7 @@ def _policy(chance: Random) -> Policy:
     if len({lane.predicate_type for lane in lanes if lane.unlabelled}) < sum(lane.unlabelled for lane in lanes):
         lanes = [dataclasses.replace(lane, unlabelled=False) for lane in lanes]
     evidence = chance.choice([None, None, *EvidenceAt])
-    return make.policy(
+    keys = make.policy(
         lanes,
         HOLDERS,
         source=SourceRule(
@@ -120,23 +200,35 @@ def _policy(chance: Random) -> Policy:
         platforms=None if evidence is None else make.platforms(evidence),
         expires=_pick(chance, None, make.NOW, make.NOW + make.HOUR, wild=1),
     )
+    return with_identities(keys, IDENTITIES)
 
 
 def _lane(chance: Random, name: str) -> Lane:
     parties, threshold = chance.choice(
-        [({"anne"}, 1), ({"bert"}, 1), ({"anne", "bert"}, 2), ({"bert", "dora"}, 2), ({"anne", "bert", "cora"}, 2)]
+        [
+            *(
+                ({"anne"}, 1),
+                ({"bert"}, 1),
+                ({"anne", "bert"}, 2),
+                ({"bert", "dora"}, 2),
+                ({"anne", "bert", "cora"}, 2),
+            ),
+            *(({"emil"}, 1), ({"fred"}, 1), ({"gina"}, 1), ({"anne", "gina"}, 2), ({"emil", "gina"}, 2)),
+            *(({"anne", "emil"}, 2), _pick(chance, ({"anne", "emil", "gina"}, 2), ({"emil", "fred"}, 2), wild=8)),
+        ]
     )
     usually_off: dict[str, Any] = {
         option: _mostly(chance, 1)
         for option in ("joint", "unlabelled", "unbound", "allow_warned", "allow_dirty", "source_from_statement")
     }
+    usually_off["trusted_time"] = _mostly(chance, 2)
     return make.lane(
         name,
         signer="+".join(sorted(parties)),
         parties=frozenset(parties),
         threshold=threshold,
         predicate_type=_pick(chance, TEST_RESULT, PROVENANCE_V1, wild=5),
-        where=_pick(chance, (), (Says(value="ok"),), wild=5),
+        where=_pick(chance, (), (Says(value="ok"),), (Triggered(),) if parties & IDENTITIES.keys() else (), wild=5),
         max_age=_pick(chance, None, 3 * make.HOUR, wild=6),
         exempt=_pick(chance, frozenset(), frozenset({"web"}), wild=2),
         **usually_off,
@@ -201,15 +293,15 @@ def _payload(chance: Random, release: Release, lane: Lane, about: Sequence[Diges
     return make.payload(dict.fromkeys(subjects), context, predicate_type=lane.predicate_type, predicate=predicate)
 
 
-def _revoking(chance: Random, policy: Policy, release: Release, signed: Sequence[tuple[make.Party, bytes]]) -> Policy:
+def _revoking(chance: Random, policy: Policy, release: Release, signed: Sequence[Signed]) -> Policy:
     if not signed or _mostly(chance, 8):
         return policy
-    who, payload = chance.choice(signed)
+    one = chance.choice(signed)
     revoked = chance.choice(
         [
-            digest_of(make.bundle(who, payload)),
-            digest_of(payload),
-            who.trusted.fingerprint,
+            digest_of(one.bundle()),
+            digest_of(one.payload),
+            one.who.trusted.fingerprint,
             min(chance.choice(release.images).digests),
         ]
     )

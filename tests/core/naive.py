@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import combinations, permutations, product
 
+from attest.core.certificate import Certificate
+from attest.core.identity import Credential
 from attest.core.policy import Bind, EvidenceAt, Lane, Policy
-from attest.core.predicates import TEST_RESULT
+from attest.core.predicates import TEST_RESULT, Source
 from attest.core.reference import Digest, digest_of
 from attest.core.release import ChildKind, Release, ReleaseImage
+from attest.core.statement import Statement
+from attest.core.strictjson import Json
 from attest.core.verdict import State
 from attest.core.verify import VerifiedStatement
 
@@ -26,20 +30,58 @@ class Answer:
     """By position of the image in the release, and name of the lane."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """One signature, from however many bundles."""
+
+    payload: bytes
+    credential: Credential
+    statement: Statement
+    sources: tuple[Source, ...]
+    time: datetime | None
+    trusted: bool
+
+
+def merged(found: Iterable[VerifiedStatement]) -> list[Evidence]:
+    """Bundles around one signature are one piece of evidence, as old as the oldest of them."""
+    wrappings: dict[Key, list[VerifiedStatement]] = {}
+    for one in found:
+        wrappings.setdefault(key(one), []).append(one)
+    evidence = []
+    for group in wrappings.values():
+        times = [time for one in group if (time := when(one)) is not None]
+        evidence.append(
+            Evidence(
+                payload=group[0].payload,
+                credential=group[0].credential,
+                statement=group[0].statement,
+                sources=group[0].sources,
+                time=min(times, default=None),
+                trusted=any(len(one.trusted_times) > 0 for one in group),
+            )
+        )
+    return evidence
+
+
+def when(one: VerifiedStatement) -> datetime | None:
+    """The earliest of the signed finish time and every trusted time."""
+    times = [*one.trusted_times, *([one.statement.context.finished] if one.statement.context.finished else [])]
+    return sorted(times)[0] if times else None
+
+
 def answer(
     policy: Policy, release: Release, found: Iterable[VerifiedStatement], now: datetime, *, historical: bool = False
 ) -> Answer:
     """What the sentences say of these verified Statements. Step 0 and unreadable ones: `refused_before`."""
-    evidence = list(found)
+    bundles = list(found)
     if historical:
-        evidence = [one for one in evidence if one.time is None or one.time <= now]
-    revoked = {key(one) for one in evidence for name in (one.bundle, digest_of(one.payload)) if name in policy.revoked}
-    evidence = list({key(one): one for one in evidence}.values())
-    live = [one for one in evidence if key(one) not in revoked]
+        bundles = [one for one in bundles if (time := when(one)) is None or time <= now]
+    revoked = {key(one) for one in bundles for name in (one.bundle, digest_of(one.payload)) if name in policy.revoked}
+    live = [one for one in merged(bundles) if key(one) not in revoked]
 
     slots = [(number, lane) for number, image in enumerate(release.images) for lane in policy.lanes
              if (image.repository.path.split("/")[-1] if image.repository else "") not in lane.exempt]  # fmt: skip
-    counting: dict[tuple[int, str], list[VerifiedStatement]] = {}
+    counting: dict[tuple[int, str], list[Evidence]] = {}
     blocked: dict[tuple[int, str], set[State]] = {}
     for number, lane in slots:
         image = release.images[number]
@@ -54,7 +96,7 @@ def answer(
         if bad and not counting[number, lane.name]:
             blocked[number, lane.name] = {badness(one, lane, image) for one in bad}
 
-    def signatures(number: int, lane: Lane, target: Digest, values: tuple[str, ...] | None) -> list[VerifiedStatement]:
+    def signatures(number: int, lane: Lane, target: Digest, values: tuple[str, ...] | None) -> list[Evidence]:
         """The evidence that counts for a digest in one combination; None is for an unbound lane."""
         return [
             one
@@ -95,7 +137,7 @@ def answer(
             could = {State.MISSING, State.UNTRUSTED, State.STALE, State.MISMATCHED, State.REVOKED}
             if not lane.unbound and any(present(number, lane, world) for world in worlds):
                 could.add(State.PRESENT)
-            if lane.max_age is None:
+            if lane.max_age is None and not lane.trusted_time:
                 could.discard(State.STALE)
             if not policy.revoked:
                 could.discard(State.REVOKED)
@@ -132,13 +174,29 @@ def refused_before(policy: Policy, release: Release, now: datetime) -> bool:
     return False
 
 
-def key(one: VerifiedStatement) -> tuple[bytes, Digest]:
+Key = tuple[bytes, Credential]
+
+
+def key(one: VerifiedStatement | Evidence) -> Key:
     """A signature may be wrapped in many bundles; it is one piece of evidence."""
-    return one.payload, one.credential.fingerprint
+    return one.payload, one.credential
 
 
-def names(policy: Policy, one: VerifiedStatement) -> set[str]:
-    return {name for name, signer in policy.signers.items() if one.credential in signer.keys}
+def names(policy: Policy, one: Evidence) -> set[str]:
+    if not isinstance(one.credential, Certificate):
+        return {name for name, signer in policy.signers.items() if one.credential in signer.keys}
+    said = one.credential
+    return {
+        name
+        for name, signer in policy.signers.items()
+        if (wanted := signer.identity) is not None
+        and (said.issuer, said.identity) == (wanted.issuer, wanted.identity)
+        and wanted.repository in (None, said.repository)
+        and wanted.ref in (None, said.ref)
+        and wanted.commit in (None, said.commit)
+        and wanted.trigger in (None, said.trigger)
+        and wanted.workflow in (None, said.workflow)
+    }
 
 
 def platforms_of(image: ReleaseImage) -> set[Digest]:
@@ -147,8 +205,8 @@ def platforms_of(image: ReleaseImage) -> set[Digest]:
 
 
 def candidates(
-    policy: Policy, release: Release, image: ReleaseImage, lane: Lane, live: Sequence[VerifiedStatement]
-) -> list[VerifiedStatement]:
+    policy: Policy, release: Release, image: ReleaseImage, lane: Lane, live: Sequence[Evidence]
+) -> list[Evidence]:
     """Step 2."""
     mine = []
     for one in live:
@@ -168,11 +226,11 @@ def candidates(
     return mine
 
 
-def future(one: VerifiedStatement, now: datetime) -> bool:
+def future(one: Evidence, now: datetime) -> bool:
     return one.time is not None and one.time - now > timedelta(seconds=60)
 
 
-def good(one: VerifiedStatement, lane: Lane, image: ReleaseImage, now: datetime) -> bool:
+def good(one: Evidence, lane: Lane, image: ReleaseImage, now: datetime) -> bool:
     """Step 3, first sentence, and what it says of the future."""
     predicate = one.statement.predicate
     if lane.predicate_type == TEST_RESULT:
@@ -182,16 +240,20 @@ def good(one: VerifiedStatement, lane: Lane, image: ReleaseImage, now: datetime)
     return met(one, lane, image) and not future(one, now)
 
 
-def met(one: VerifiedStatement, lane: Lane, image: ReleaseImage) -> bool:
+def met(one: Evidence, lane: Lane, image: ReleaseImage) -> bool:
     statement = one.statement
     asked = {"reference": image.reference, "name": image.name, "digest": image.digest}
+    said: dict[str, Json] = {}
+    if isinstance(one.credential, Certificate):
+        fields = ("issuer", "identity", "repository", "commit", "ref", "workflow", "trigger", "run")
+        said = {name: getattr(one.credential, name) for name in fields if getattr(one.credential, name) is not None}
     return all(
-        condition.holds(predicate=statement.predicate, statement=statement.document, image=asked, certificate={})
+        condition.holds(predicate=statement.predicate, statement=statement.document, image=asked, certificate=said)
         for condition in lane.where
     )
 
 
-def badness(one: VerifiedStatement, lane: Lane, image: ReleaseImage) -> State:
+def badness(one: Evidence, lane: Lane, image: ReleaseImage) -> State:
     predicate = one.statement.predicate
     if lane.predicate_type == TEST_RESULT and predicate["result"] == "FAILED":
         return State.FAILED
@@ -200,9 +262,7 @@ def badness(one: VerifiedStatement, lane: Lane, image: ReleaseImage) -> State:
     return State.STALE if met(one, lane, image) else State.UNMET
 
 
-def closure(
-    policy: Policy, mine: Sequence[VerifiedStatement], now: datetime
-) -> set[tuple[tuple[bytes, Digest], tuple[bytes, Digest]]]:
+def closure(policy: Policy, mine: Sequence[Evidence], now: datetime) -> set[tuple[Key, Key]]:
     """Which supersedes which, directly or through others: pairs are added until none is new."""
     pairs = {(key(new), key(old)) for new, old in product(mine, mine) if supersedes(policy, new, old, mine, now)}
     while True:
@@ -212,9 +272,7 @@ def closure(
         pairs |= more
 
 
-def supersedes(
-    policy: Policy, new: VerifiedStatement, old: VerifiedStatement, mine: Sequence[VerifiedStatement], now: datetime
-) -> bool:
+def supersedes(policy: Policy, new: Evidence, old: Evidence, mine: Sequence[Evidence], now: datetime) -> bool:
     """Step 3, "new supersedes old". What a revoked key signed counts for nothing, so it supersedes nothing."""
     if new.time is None or old.time is None or not new.time > old.time or future(new, now):
         return False
@@ -237,12 +295,14 @@ def supersedes(
     return a.started is not None and a.started > old.time
 
 
-def fresh(one: VerifiedStatement, lane: Lane, now: datetime) -> bool:
+def fresh(one: Evidence, lane: Lane, now: datetime) -> bool:
     """Step 4."""
+    if lane.trusted_time and not one.trusted:
+        return False
     return lane.max_age is None or (one.time is not None and one.time >= now - lane.max_age)
 
 
-def combination(policy: Policy, release: Release, lane: Lane, one: VerifiedStatement) -> tuple[str, ...] | None:
+def combination(policy: Policy, release: Release, lane: Lane, one: Evidence) -> tuple[str, ...] | None:
     """Step 5: the values that `bind` names, () for an unbound lane; None where its source is not the right one."""
     context = one.statement.context
     if context.dirty and not lane.allow_dirty:
@@ -285,11 +345,17 @@ def targets(policy: Policy, image: ReleaseImage, lane: Lane) -> set[Digest]:
             return platforms_of(image) | {image.digest}
 
 
-def enough(policy: Policy, lane: Lane, signed: Sequence[VerifiedStatement]) -> bool:
-    """Step 6: some choice of as many names, each with a key of its own."""
-    keys = {(name, one.credential.fingerprint) for one in signed for name in names(policy, one) & lane.parties}
+def party(one: Evidence) -> tuple[str, ...]:
+    if isinstance(one.credential, Certificate):
+        return ("identity", one.credential.issuer, one.credential.identity)
+    return ("key", one.credential.fingerprint)
+
+
+def enough(policy: Policy, lane: Lane, signed: Sequence[Evidence]) -> bool:
+    """Step 6: some choice of as many names, each with a key or an identity of its own."""
+    keys = {(name, party(one)) for one in signed for name in names(policy, one) & lane.parties}
     for chosen in combinations(sorted({name for name, _ in keys}), lane.threshold):
-        for owned in permutations(sorted({fingerprint for _, fingerprint in keys}), lane.threshold):
+        for owned in permutations(sorted({who for _, who in keys}), lane.threshold):
             if all(pair in keys for pair in zip(chosen, owned, strict=True)):
                 return True
     return False

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from attest.core.evaluate import Found, evaluate
 from attest.core.reference import digest_of
 from attest.core.verdict import Passed, PassedThen, Refused, State, Verdict
-from attest.core.verify import Rejected
+from attest.core.verify import Rejected, VerifiedStatement
 from tests.core import generate, make, naive
+from tests.core.make_identity import certificate, certified
 
 CHANCES = st.builds(Random, st.integers(0, 2**64))
 
@@ -94,17 +95,23 @@ def test_a_hundred_thousand_cases_agree(start: int) -> None:
 def test_taking_good_evidence_away_never_helps(chance: Random) -> None:
     """Without a piece of evidence that is good a refused release stays refused.
 
-    The exception is a shard: of two candidates of one run, job and attempt the good one keeps a higher attempt from
-    superseding the bad one, and nobody can know of it when it is withheld.
+    There are two exceptions. Of two candidates of one run, job and attempt (shards) the good one keeps a higher attempt
+    from superseding the bad one, and nobody can know of it when it is withheld; nor of an older trusted time of
+    evidence that is there in another wrapping.
     """
     case = generate.case(chance)
     if not isinstance(decide(case), Refused):
         return
-    for position, (who, payload) in enumerate(case.signed):
+    for position, signed in enumerate(case.signed):
         rest = dataclasses.replace(case, signed=case.signed[:position] + case.signed[position + 1 :])
         if isinstance(decide(rest), Refused):
             continue
-        one = make.verified(who, payload)
+        outcome = generate.verified(signed.bundle())
+        assert isinstance(outcome, VerifiedStatement)
+        (one,) = naive.merged([outcome])
+        wrappings = [other for other in case.verified() if naive.key(other) == naive.key(one)]
+        if len(wrappings) > 1:  # an older time was withheld
+            continue
         context = one.statement.context
         shards = [
             other
@@ -127,7 +134,9 @@ def test_what_no_trusted_key_signed_changes_nothing(chance: Random, count: int) 
     found = case.found()
     before = evaluate(case.policy, case.release, found, now=make.NOW)
     stranger = generate.FOREIGN
-    foreign = [make.bundle(stranger, payload) for _, payload in case.signed[:count]] + [b"", b"{}", b"x" * count]
+    foreign = [make.bundle(stranger, one.payload) for one in case.signed[:count]] + [b"", b"{}", b"x" * count]
+    nobody = certificate(stranger, identity="stranger")
+    foreign += [certified(stranger, one.payload, says=nobody) for one in case.signed[:count]]
     place = chance.choice([None, *case.release.subjects])
     after = evaluate(case.policy, case.release, found + make.found(case.policy, *foreign, on=place), now=make.NOW)
     assert states(after) == states(before)
@@ -165,7 +174,7 @@ def test_duplicates_and_new_wrappings_do_not_matter(chance: Random, both: bool) 
     """Bundles that are found twice, or wrapped anew around the same signature, count as what they are: one."""
     case = generate.case(chance)
     found = case.found()
-    again = [make.bundle(who, payload, hint="another") for who, payload in case.signed]
+    again = [one.bundle(hint="another") for one in case.signed]
     before = evaluate(case.policy, case.release, found, now=make.NOW)
     more = [*found, *found, *make.found(case.policy, *again)] if both else [*found, *found]
     assert states(evaluate(case.policy, case.release, more, now=make.NOW)) == states(before)
@@ -178,10 +187,10 @@ def test_revoking_a_payload_withstands_new_wrappings(chance: Random) -> None:
     if not case.signed:
         return
     position = chance.randrange(len(case.signed))
-    who, payload = case.signed[position]
-    asked = dataclasses.replace(case.policy, revoked=case.policy.revoked | {digest_of(payload)})
-    rest = [make.bundle(*one) for one in case.signed if one[1] != payload]
-    wrapped = make.bundle(who, payload, hint="another")
+    revoked = case.signed[position]
+    asked = dataclasses.replace(case.policy, revoked=case.policy.revoked | {digest_of(revoked.payload)})
+    rest = [one.bundle() for one in case.signed if one.payload != revoked.payload]
+    wrapped = revoked.bundle(hint="another")
     without = evaluate(asked, case.release, make.found(asked, *rest), now=make.NOW)
     with_it = evaluate(asked, case.release, make.found(asked, *rest, wrapped), now=make.NOW)
     assert type(with_it) is type(without)
@@ -192,7 +201,7 @@ def test_time_alone_does_not_help_but_for_the_future(chance: Random, hours: int)
     """A later look at the same evidence never passes what was refused, unless a date in the future stood in the way."""
     case = generate.case(chance)
     later = make.NOW + timedelta(hours=hours)
-    ahead = any(naive.future(one, make.NOW) for one in case.verified())
+    ahead = any(naive.future(one, make.NOW) for one in naive.merged(case.verified()))
     if isinstance(decide(case), Refused) and not ahead:
         assert isinstance(decide(case, now=later), Refused)
 

@@ -10,7 +10,7 @@ import pytest
 from attest.core.predicates import Result
 from attest.core.reference import digest_of
 from attest.core.strictjson import Json
-from attest.core.verdict import Passed, State, Verdict
+from attest.core.verdict import Passed, Reason, State, Verdict
 from tests.core import make
 
 APP = make.image("app")
@@ -82,3 +82,20 @@ def test_a_condition_is_asked_about_predicate_statement_and_image() -> None:
     assert statement["_type"] == "https://in-toto.io/Statement/v1"
     assert image == {"reference": APP.reference, "name": "app", "digest": APP.digest}
     assert certificate == {}
+
+
+@pytest.mark.parametrize("hint", ["a", "b", "c", "d", "e", "f"])
+def test_how_evidence_is_wrapped_does_not_choose_what_is_told(hint: str) -> None:
+    """Anybody can wrap a signature anew, and still the same failure and the same of two stale pieces is named."""
+    failed = make.payload([APP.digest], make.context(run_id="x"), result=FAIL)
+    warned = make.payload([APP.digest], make.context(run_id="y"), result=Result.WARNED)
+    told = make.only_lane(decide(make.bundle(CI, failed, hint=hint), make.bundle(CI, warned)))
+    assert told.reason is Reason.RESULT_FAILED
+    retired = make.party("retired")
+    asked = make.policy(
+        [make.lane("test", max_age=make.HOUR / 2)], {"ci": [CI, retired]}, revoked=[retired.trusted.fingerprint]
+    )
+    old = make.payload([APP.digest], make.context(job="a"))
+    good = make.payload([APP.digest], make.context(job="b"))
+    bundles = [make.bundle(CI, old, hint=hint), make.bundle(retired, good)]
+    assert make.only_lane(make.decide(asked, make.release(APP), *bundles)).reason is Reason.KEY_REVOKED
