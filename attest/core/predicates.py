@@ -58,9 +58,12 @@ def result_of(predicate_type: str, predicate: Mapping[str, Json]) -> Result | No
     return _RESULTS[result]
 
 
-def test_result(result: Result, configuration: Sequence[Mapping[str, Json]] = ()) -> dict[str, Json]:
-    """A test-result predicate."""
-    return {"result": result.value, "configuration": list(configuration)}
+def test_result(
+    result: Result, configuration: Sequence[Mapping[str, Json]] = (), *, url: str | None = None
+) -> dict[str, Json]:
+    """A test-result predicate; `url` leads people to the run."""
+    predicate: dict[str, Json] = {"result": result.value, "configuration": list(configuration)}
+    return predicate if url is None else predicate | {"url": url}
 
 
 def build_sources(predicate_type: str, predicate: Mapping[str, Json]) -> tuple[Source, ...]:
