@@ -36,6 +36,12 @@ class RekorV1:
     url: str = ""
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Members of the next answers that a test wants otherwise."""
+    origin: str | None = None
+    """Of its checkpoints, where that is not the log's."""
+    size: int = 2
+    """Of the tree, as its checkpoints say."""
+    now: datetime | None = None
+    """What its clock shows, where that is wrong."""
 
     @contextlib.contextmanager
     def running(self) -> Iterator[RekorV1]:
@@ -75,10 +81,10 @@ class RekorV1:
 
     def _entry(self, body: bytes) -> dict[str, Any]:
         """The second leaf of two."""
-        seconds = int(datetime.now(UTC).timestamp())
+        seconds = int((self.now or datetime.now(UTC)).timestamp())
         before, leaf = leaf_hash(b"before"), leaf_hash(body)
         root = node_hash(before, leaf)
-        note = f"{self.log.origin}\n2\n{b64(root)}\n"
+        note = f"{self.origin or self.log.origin}\n{self.size}\n{b64(root)}\n"
         signed = b64(self.log.id[:4] + sign(self.log.key, note.encode()))
         promise = {"body": b64(body), "integratedTime": seconds, "logID": self.log.id.hex(), "logIndex": 1}
         return {

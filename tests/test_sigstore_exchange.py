@@ -62,7 +62,8 @@ def test_an_authority_that_is_named_is_trusted(authority: Issued, secure: Faulty
 def test_an_authority_that_nobody_named_is_not(
     authority: Issued, secure: FaultyService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without it nothing is sent, whatever the environment names for libraries."""
+    """Without it nothing is sent, whatever the environment or a library names beside the system's authorities."""
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(authority.certificate_file))
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.setenv(name, str(authority.certificate_file))
     other = make_authority(tmp_path / "other")

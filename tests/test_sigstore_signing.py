@@ -207,6 +207,28 @@ def test_a_changed_answer_of_rekor_v1_is_refused(
         signing.sign(how, services=signing.services(name_it))
 
 
+@pytest.mark.parametrize("how", BOTH)
+@pytest.mark.parametrize(
+    "changes",
+    [{"origin": "other.example.org - 77"}, {"size": 3}, {"now": datetime(2001, 1, 1, tzinfo=UTC)}],
+    ids=["origin", "size", "clock"],
+)
+def test_a_log_that_signs_what_is_wrong_is_refused(
+    changes: dict[str, Any],
+    how: How,
+    rekor_v1: tuple[RekorV1, Signing, Callable[[dict[str, Any]], None]],
+) -> None:
+    """A checkpoint of another origin or another tree, or a time at which the log was not to be believed, is refused.
+
+    The log itself made and signed all of it.
+    """
+    rekor, signing, name_it = rekor_v1
+    for name, value in changes.items():
+        setattr(rekor, name, value)
+    with pytest.raises(ServiceFailed, match=f"log at {rekor.url}"):
+        signing.sign(how, services=signing.services(name_it))
+
+
 def test_the_newest_version_of_an_operator_is_used(
     rekor_v1: tuple[RekorV1, Signing, Callable[[dict[str, Any]], None]],
 ) -> None:

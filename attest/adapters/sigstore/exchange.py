@@ -170,16 +170,8 @@ class _Adapter(HTTPAdapter):
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **keywords: Any) -> None:
         super().init_poolmanager(connections, maxsize, block, ssl_context=self._network.tls(), **keywords)  # type: ignore[no-untyped-call,unused-ignore]
 
-    def build_connection_pool_key_attributes(
-        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
-    ) -> tuple[Any, Any]:
-        """The pool's own TLS context says whom to trust; `requests` would name a bundle of its own beside it."""
-        del verify, cert
-        host, _ = super().build_connection_pool_key_attributes(request, True, None)
-        return host, {}
-
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """As above."""
+        """The pool's own TLS context says whom to trust; `requests` would name a bundle of its own beside it."""
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         service = self._service

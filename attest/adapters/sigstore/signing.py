@@ -50,7 +50,7 @@ _OF_LOG = frozenset(
         Uncertified.LOG_ENTRY_DIFFERS,
     }
 )
-_OF_TIMES = frozenset({Uncertified.TIME_MISSING, Uncertified.TIMESTAMP_INVALID})
+_OF_TIMES = frozenset({Uncertified.TIME_MISSING, Uncertified.TIMESTAMP_INVALID, Uncertified.CERTIFICATE_EXPIRED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +139,8 @@ class Keyless:
         except NotCertified as error:
             if error.code in _OF_LOG:
                 whose = str(services.log)
-            elif error.code in _OF_TIMES and services.timestamps:
-                whose = " and ".join(map(str, services.timestamps))
+            elif error.code in _OF_TIMES:  # with a certificate of this moment, it is the time that is wrong
+                whose = " and ".join(map(str, services.timestamps or (services.log,)))
             else:
                 whose = str(services.authority)
             raise ServiceFailed(
