@@ -22,6 +22,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _SHOWN = ("repository", "commit", "ref", "run_id", "run_attempt", "job", "run_url")
 
+_FOREIGN = click.option(
+    "--allow-pull-request-target",
+    is_flag=True,
+    help="Sign in a pull_request_target job, which runs a stranger's code.",
+)
+_SOURCE_AND_RUN = (
+    click.option("--run-url", metavar="URL", help="Where people can look at the run."),
+    click.option("--job", metavar="NAME", help="The job within the run."),
+    click.option("--run-attempt", metavar="N", help="Which attempt of the job it is."),
+    click.option("--run-id", metavar="ID", help="The CI run; a higher number is a later run."),
+    click.option("--source-ref", metavar="REF", help="Its full ref, as refs/heads/main."),
+    click.option("--source-commit", metavar="SHA", help="The full commit that the lane looked at."),
+    click.option("--source-repository", metavar="URL", help="The repository that the source is from."),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
@@ -54,21 +69,18 @@ class Claims:
 def claims_options(function: F) -> F:
     """The options that name source, run and times."""
     for option in (
-        click.option(
-            "--allow-pull-request-target",
-            is_flag=True,
-            help="Sign in a pull_request_target job, which runs a stranger's code.",
-        ),
+        _FOREIGN,
         click.option("--finished", metavar="TIME", help="When the lane ended, as 2026-01-31T12:00:00Z; else now."),
         click.option("--started", metavar="TIME", help="When the lane began."),
-        click.option("--run-url", metavar="URL", help="Where people can look at the run."),
-        click.option("--job", metavar="NAME", help="The job within the run."),
-        click.option("--run-attempt", metavar="N", help="Which attempt of the job it is."),
-        click.option("--run-id", metavar="ID", help="The CI run; a higher number is a later run."),
-        click.option("--source-ref", metavar="REF", help="Its full ref, as refs/heads/main."),
-        click.option("--source-commit", metavar="SHA", help="The full commit that the lane looked at."),
-        click.option("--source-repository", metavar="URL", help="The repository that the source is from."),
+        *_SOURCE_AND_RUN,
     ):
+        function = option(function)
+    return function
+
+
+def source_options(function: F) -> F:
+    """The options that name source and run, for a command that knows the times itself."""
+    for option in (_FOREIGN, *_SOURCE_AND_RUN):
         function = option(function)
     return function
 
@@ -80,7 +92,10 @@ def collect_claims(lane: str, options: dict[str, Any], *, clock: Clock) -> Claim
         UsageError: repository or commit are not known, a value is malformed, or the times contradict each other.
     """
     foreign = ForeignCode.ALLOW if options.pop("allow_pull_request_target") else ForeignCode.REFUSE
-    started, finished = _time("--started", options.pop("started")), _time("--finished", options.pop("finished"))
+    started, finished = (
+        _time("--started", options.pop("started", None)),
+        _time("--finished", options.pop("finished", None)),
+    )
     now = clock.now()
     if finished is not None and finished > now + timedelta(seconds=limits.CLOCK_SKEW):
         raise UsageError("--finished lies in the future", hint="leave it out to sign the moment of signing")

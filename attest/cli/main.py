@@ -17,7 +17,7 @@ import click
 from attest import __version__
 from attest.cli.streams import abandon_output, colours, complain, prepare_streams
 from attest.cli.terminal import escape, json_text
-from attest.errors import EXIT_UNDECIDED, EXIT_USAGE, AttestError, InternalError, Undecided, UsageError
+from attest.errors import EXIT_UNDECIDED, EXIT_USAGE, AttestError, InternalError, NotSigned, Undecided, UsageError
 
 _COMMANDS = {
     "attach": ("attest.cli.attach", "Attach a bundle that was made elsewhere."),
@@ -27,6 +27,7 @@ _COMMANDS = {
     "policy": ("attest.cli.policy", "Check and explain policies."),
     "release": ("attest.cli.release", "Make and explain release files."),
     "resolve": ("attest.cli.resolve", "Print the digest reference that a tag stands for now."),
+    "run": ("attest.cli.run", "Run a lane's command and sign what happened."),
     "sign": ("attest.cli.sign", "Sign a lane's outcome about images."),
     "trust": ("attest.cli.trust", "Make and explain the trusted roots of a Sigstore."),
     "verify": ("attest.cli.verify", "Refuse images without the full set of evidence."),
@@ -188,8 +189,9 @@ def _fail(error: AttestError, arguments: Sequence[str], debug: bool) -> int:
             click.echo(json_text(document))
         except OSError:
             abandon_output()
-    return error.exit_code
+    return error.status if isinstance(error, NotSigned) else error.exit_code
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
-    return "--format=json" in arguments or ("--format", "json") in itertools.pairwise(arguments)
+    ours = list(itertools.takewhile(lambda argument: argument != "--", arguments))
+    return "--format=json" in ours or ("--format", "json") in itertools.pairwise(ours)

@@ -37,7 +37,27 @@ def repository_option(function: F) -> F:
 
 def registry_options(function: F) -> F:
     """How to speak to registries: `--timeout`, `--plain-http`, `--ca-file`, `--token-host`."""
-    for option in (
+    return _registry_options("--timeout", "Give up, undecided, after this long.")(function)
+
+
+def store_options(function: F) -> F:
+    """The same where `--timeout` is somebody else's: `--store-timeout`."""
+    return _registry_options(
+        "--store-timeout", "Give registries and services this long, before the command and after."
+    )(function)
+
+
+def _registry_options(timeout: str, what: str) -> Callable[[F], F]:
+    def add(function: F) -> F:
+        for option in _connection_options(timeout, what):
+            function = option(function)
+        return function
+
+    return add
+
+
+def _connection_options(timeout: str, what: str) -> tuple[Callable[[F], F], ...]:
+    return (
         click.option(
             "--token-host",
             "token_hosts",
@@ -53,16 +73,14 @@ def registry_options(function: F) -> F:
         ),
         click.option("--plain-http", is_flag=True, help="Speak http to registries that are not on this machine."),
         click.option(
-            "--timeout",
+            timeout,
             metavar="SECONDS",
             type=click.FloatRange(min=0, min_open=True, max=86_400),
             default=DEFAULT_TIMEOUT,
             show_default=True,
-            help="Give up, undecided, after this long.",
+            help=what,
         ),
-    ):
-        function = option(function)
-    return function
+    )
 
 
 def password_option(function: F) -> F:

@@ -109,9 +109,15 @@ def signer_options(function: F) -> F:
 
 
 def choose_signer(
-    options: SignerOptions, context: Context, *, timeout: float, ca_file: str | None, clock: Clock
+    options: SignerOptions,
+    context: Context,
+    *,
+    timeout: float,
+    ca_file: str | None,
+    clock: Clock,
+    opened: KeySigner | None = None,
 ) -> Chosen:
-    """Who signs this context.
+    """Who signs this context. `opened` is the key of the options, where somebody opened it already.
 
     Raises:
         UsageError, KeyUnusable, DocumentInvalid: an option makes no sense, or a file of it cannot be used.
@@ -119,7 +125,9 @@ def choose_signer(
         ServiceFailed: no token or trust configuration could be fetched.
     """
     options.check()
-    key = None if options.key is None else open_signer(options.key, options.password_file)
+    key = opened
+    if key is None and options.key is not None:
+        key = open_signer(options.key, options.password_file)
     if key is not None and options.trust_config is None:
         return Chosen(signer=Unwitnessed(key=key))
     from attest.adapters.sigstore.exchange import Network

@@ -91,7 +91,8 @@ def match(observations: Sequence[Observation], images: Mapping[Digest, frozenset
                 f"{', '.join(sorted(images))}, nor a platform of it"
             )
         found.append(Seen(observation=observation, image=image))
-    unseen = images.keys() - {one.image for one in found}
+    ran_at_all = {digest for observation in observations for digest in observation.digests}
+    unseen = [image for image, aliases in images.items() if aliases.isdisjoint(ran_at_all)]
     if unseen:
         raise ObservationRefused(f"no container that was named runs {', '.join(sorted(unseen))}")
     return tuple(found)
