@@ -80,6 +80,21 @@ class Store(Protocol):
         """Attach a bundle, and return once it is visible in the listing. Attaching it twice is no error."""
         ...
 
+    def store_report(self, image: ImageReference, report: bytes, *, media_type: str) -> Descriptor:
+        """Keep a test report beside an image; the descriptor of the manifest that holds it.
+
+        It returns once `fetch_report` gives the same bytes. Keeping it twice is no error.
+        """
+        ...
+
+    def fetch_report(self, image: ImageReference, report: Digest) -> bytes:
+        """The test report of this digest that is kept beside an image, its digest checked.
+
+        Raises:
+            NotFound: none is kept.
+        """
+        ...
+
 
 class Signer(Protocol):
     """Signs with one key; the key itself stays behind it."""

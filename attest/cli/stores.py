@@ -75,6 +75,14 @@ class Stores:
         """As `attest.ports.Store`."""
         return self._of(image).publish(image, subject, bundle, predicate_type=predicate_type, created=created)
 
+    def store_report(self, image: ImageReference, report: bytes, *, media_type: str) -> Descriptor:
+        """As `attest.ports.Store`."""
+        return self._of(image).store_report(image, report, media_type=media_type)
+
+    def fetch_report(self, image: ImageReference, report: Digest) -> bytes:
+        """As `attest.ports.Store`."""
+        return self._of(image).fetch_report(image, report)
+
     def _of(self, image: ImageReference | TagReferences) -> Store:
         if isinstance(image, LayoutImage | LayoutTag):
             if self._layout is None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from attest.adapters.layout import reports
 from attest.adapters.layout.directory import LayoutDirectory
 from attest.core import limits, oci, referrers
 from attest.core.reference import Digest, ImageReference, LayoutImage, LayoutTag, TagReferences, digest_of
@@ -166,6 +167,26 @@ class _Content(NamedTuple):
     digest: Digest
     media_type: str
     size: int
+
+    def store_report(self, image: ImageReference, report: bytes, *, media_type: str) -> oci.Descriptor:
+        """As `attest.ports.Store.store_report`.
+
+        Raises:
+            AccessDenied: the layout may not be written to.
+            LimitExceeded: the report is too large, or `index.json` has no room.
+            NotPublished: another writer keeps removing it from `index.json`.
+            StoreError: the layout cannot be read or written.
+        """
+        return reports.store_report(_path(image), image.digest, report, media_type=media_type)
+
+    def fetch_report(self, image: ImageReference, report: Digest) -> bytes:
+        """As `attest.ports.Store.fetch_report`.
+
+        Raises:
+            NotFound: none is kept.
+            StoreError, LimitExceeded: it cannot be read, or is something else.
+        """
+        return reports.fetch_report(_path(image), image.digest, report)
 
 
 class _Layout:

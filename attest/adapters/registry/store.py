@@ -114,6 +114,31 @@ class RegistryStore:
             created=created,
         ).publish()
 
+    def store_report(self, image: ImageReference, report: bytes, *, media_type: str) -> Descriptor:
+        """As `attest.ports.Store.store_report`.
+
+        Raises:
+            NotPublished: it was pushed, and cannot be read back.
+            StoreError, LimitExceeded, DeadlineExceeded: it could not be pushed.
+        """
+        from attest.adapters.registry.reports import store_report
+
+        reference = _in_registry(image)
+        repository = self._repository(reference.repository, Access.PUSH)
+        return store_report(repository, reference.digest, report, media_type=media_type)
+
+    def fetch_report(self, image: ImageReference, report: Digest) -> bytes:
+        """As `attest.ports.Store.fetch_report`.
+
+        Raises:
+            NotFound: none is kept.
+            StoreError, LimitExceeded, DeadlineExceeded: it could not be read, or the registry has something else.
+        """
+        from attest.adapters.registry.reports import fetch_report
+
+        reference = _in_registry(image)
+        return fetch_report(self._repository(reference.repository), reference.digest, report)
+
     def _repository(self, repository: Repository, access: Access | None = None) -> RemoteRepository:
         with self._lock:
             client = self._clients.get(repository.host)

@@ -1,0 +1,102 @@
+"""Test reports that an image layout keeps beside its images, named in `index.json` as a registry's tags name them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from attest.adapters.layout.directory import LayoutDirectory
+from attest.core import limits, oci, referrers
+from attest.core.reference import Digest, digest_of
+from attest.core.strictjson import loads
+from attest.errors import LimitExceeded, NotFound, NotPublished, StoreMisbehaved
+
+_REF_NAME: Final = "org.opencontainers.image.ref.name"
+_TRIES: Final = 5
+"""How often a lost entry is written again; only a writer that takes no lock can lose it."""
+
+
+def store_report(path: str, image: Digest, report: bytes, *, media_type: str) -> oci.Descriptor:
+    """Keep a report, durably; the descriptor of the manifest that holds it.
+
+    Raises:
+        AccessDenied: the layout may not be written to.
+        LimitExceeded: the report is too large, or `index.json` has no room.
+        NotPublished: another writer keeps removing it from `index.json`.
+        StoreError: the layout cannot be read or written.
+    """
+    if len(report) > limits.REPORT:
+        raise LimitExceeded(f"the report has {len(report)} bytes; at most {limits.REPORT} are kept")
+    manifest = oci.report_manifest(report=report, media_type=media_type, image=image)
+    digest, name = digest_of(manifest), referrers.report_tag(image, digest_of(report))
+    entry = {
+        "mediaType": oci.MANIFEST,
+        "digest": digest,
+        "size": len(manifest),
+        "artifactType": oci.REPORT,
+        "annotations": {_REF_NAME: name},
+    }
+    with LayoutDirectory(path) as directory:
+        for _ in range(_TRIES):
+            with directory.locked():
+                _add(directory, entry, (oci.EMPTY_BLOB, report, manifest))
+            try:
+                _fetch(directory, image, digest_of(report))
+            except NotFound:
+                continue
+            return oci.Descriptor(media_type=oci.MANIFEST, digest=digest, size=len(manifest), artifact_type=oci.REPORT)
+    raise NotPublished(
+        f"the report was written to {path}, but another program removed it from index.json each time",
+        hint="let one program at a time write to an image layout",
+    )
+
+
+def fetch_report(path: str, image: Digest, report: Digest) -> bytes:
+    """The report of this digest that is kept beside an image.
+
+    Raises:
+        NotFound: none is kept.
+        StoreError, LimitExceeded: it cannot be read, or under its name there is something else.
+    """
+    with LayoutDirectory(path) as directory:
+        return _fetch(directory, image, report)
+
+
+def _fetch(directory: LayoutDirectory, image: Digest, report: Digest) -> bytes:
+    name = referrers.report_tag(image, report)
+    for entry in _index(directory).manifests:
+        if entry.annotations.get(_REF_NAME, "").rpartition(":")[2] != name:
+            continue
+        where = f"{entry.digest} in {directory.path}"
+        try:
+            content = directory.read_blob(entry.digest, limit=limits.MANIFEST)
+            parsed = oci.parse_manifest(content, media_type=entry.media_type)
+            layer = oci.report_layer(parsed, image=image, report=report)
+            return directory.read_blob(layer.digest, limit=limits.REPORT)
+        except NotFound as error:
+            raise StoreMisbehaved(f"{where} is named there, but the layout does not hold all of it") from error
+        except oci.OciInvalid as error:
+            raise StoreMisbehaved(f"{where}: {error}") from error
+    raise NotFound(f"{directory.path} keeps no report {report} of {image}")
+
+
+def _add(directory: LayoutDirectory, entry: dict[str, Any], blobs: tuple[bytes, ...]) -> None:
+    """Write the blobs, then the index that names them. Call it under the lock."""
+    _index(directory)
+    index = referrers.merged_index(loads(directory.read_index()), [entry])
+    if index is not None and len(index) > limits.MANIFEST:
+        raise LimitExceeded(f"{directory.path} has no room in its index.json for another report")
+    for blob in blobs:
+        directory.write_blob(blob)
+    directory.sync_blobs()
+    if index is not None:
+        directory.write_index(index)
+
+
+def _index(directory: LayoutDirectory) -> oci.Index:
+    try:
+        index = oci.parse_manifest(directory.read_index(), media_type=oci.INDEX)
+    except oci.OciInvalid as error:
+        raise StoreMisbehaved(f"{directory.path}/index.json: {error}") from error
+    if not isinstance(index, oci.Index):
+        raise StoreMisbehaved(f"{directory.path}/index.json is no index")
+    return index
