@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from attest.core.certificate import Certificate
 from attest.core.document import Document
-from attest.core.keys import TrustedKey
-from attest.core.oci import Descriptor
+from attest.core.oci import Descriptor, Index, Manifest
 from attest.core.reference import Digest, ImageReference, TagReferences
 from attest.core.release import StoredImage
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing the ports loads no cryptography: what speaks to a registry needs none
+    from attest.core.certificate import Certificate
+    from attest.core.keys import TrustedKey
     from attest.core.observation import Observation
     from attest.core.outcome import Ended
     from attest.core.testreport import Report
@@ -57,6 +57,14 @@ class Store(Protocol):
 
     def describe(self, image: ImageReference) -> Descriptor:
         """The image's own descriptor, from its manifest."""
+        ...
+
+    def manifest(self, image: ImageReference) -> Manifest | Index:
+        """What the image's manifest says."""
+        ...
+
+    def blob(self, image: ImageReference, blob: Descriptor, *, limit: int) -> bytes:
+        """The bytes of something that a manifest beside this image describes, at most `limit` of them."""
         ...
 
     def aliases(self, image: ImageReference) -> frozenset[Digest]:

@@ -24,7 +24,7 @@ from attest.ops.named import Named, name_images
 if TYPE_CHECKING:
     from attest.adapters.layout import LayoutStore
     from attest.adapters.registry import RegistryStore
-    from attest.core.oci import Descriptor
+    from attest.core.oci import Descriptor, Index, Manifest
     from attest.core.release import StoredImage
     from attest.ports import Attached, Published, Store
 
@@ -60,6 +60,14 @@ class Stores:
     def describe(self, image: ImageReference) -> Descriptor:
         """As `attest.ports.Store`."""
         return self._of(image).describe(image)
+
+    def manifest(self, image: ImageReference) -> Manifest | Index:
+        """As `attest.ports.Store`."""
+        return self._of(image).manifest(image)
+
+    def blob(self, image: ImageReference, blob: Descriptor, *, limit: int) -> bytes:
+        """As `attest.ports.Store`."""
+        return self._of(image).blob(image, blob, limit=limit)
 
     def aliases(self, image: ImageReference) -> frozenset[Digest]:
         """As `attest.ports.Store`."""

@@ -80,6 +80,21 @@ class LayoutStore:
         with LayoutDirectory(_path(image)) as directory:
             return _Layout(directory).image(image.digest)[0]
 
+    def manifest(self, image: ImageReference) -> oci.Manifest | oci.Index:
+        """See `attest.ports.Store.manifest`; raises as `describe`."""
+        with LayoutDirectory(_path(image)) as directory:
+            return _Layout(directory).image(image.digest)[1]
+
+    def blob(self, image: ImageReference, blob: oci.Descriptor, *, limit: int) -> bytes:
+        """See `attest.ports.Store.blob`; raises as `describe`, and StoreMisbehaved where it has another size."""
+        if blob.size > limit:
+            raise LimitExceeded(f"{blob.digest} in {_path(image)} is said to have {blob.size} bytes, more than {limit}")
+        with LayoutDirectory(_path(image)) as directory:
+            content = directory.read_blob(blob.digest, limit=limit)
+        if not blob.describes(content):
+            raise StoreMisbehaved(f"{blob.digest} in {_path(image)} has {len(content)} bytes, not {blob.size}")
+        return content
+
     def aliases(self, image: ImageReference) -> frozenset[Digest]:
         """See `attest.ports.Store.aliases`.
 
@@ -151,23 +166,6 @@ class LayoutStore:
             hint="let one program at a time write to an image layout",
         )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Carrier:
-    """A manifest attached to `subject`, and one layer of it that may be evidence."""
-
-    subject: Digest
-    manifest: Digest
-    layer: referrers.BundleLayer
-
-
-class _Content(NamedTuple):
-    """What names a piece of content: equal ones are read once, whatever else is said about them."""
-
-    digest: Digest
-    media_type: str
-    size: int
-
     def store_report(self, image: ImageReference, report: bytes, *, media_type: str) -> oci.Descriptor:
         """As `attest.ports.Store.store_report`.
 
@@ -187,6 +185,23 @@ class _Content(NamedTuple):
             StoreError, LimitExceeded: it cannot be read, or is something else.
         """
         return reports.fetch_report(_path(image), image.digest, report)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Carrier:
+    """A manifest attached to `subject`, and one layer of it that may be evidence."""
+
+    subject: Digest
+    manifest: Digest
+    layer: referrers.BundleLayer
+
+
+class _Content(NamedTuple):
+    """What names a piece of content: equal ones are read once, whatever else is said about them."""
+
+    digest: Digest
+    media_type: str
+    size: int
 
 
 class _Layout:

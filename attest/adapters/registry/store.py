@@ -12,7 +12,7 @@ from attest.adapters.registry.reader import ImageReader
 from attest.adapters.registry.repository import RemoteRepository
 from attest.adapters.registry.settings import Access, RegistrySettings
 from attest.core import limits
-from attest.core.oci import Descriptor, Manifest, is_buildkit_attestation
+from attest.core.oci import Descriptor, Index, Manifest, is_buildkit_attestation
 from attest.core.reference import (
     Digest,
     ImageReference,
@@ -62,6 +62,24 @@ class RegistryStore:
         """
         found = self._repository(_in_registry(image).repository).manifest(image.digest)
         return Descriptor(media_type=found.document.media_type, digest=found.digest, size=len(found.content))
+
+    def manifest(self, image: ImageReference) -> Manifest | Index:
+        """As `attest.ports.Store.manifest`.
+
+        Raises:
+            NotFound: there is no such image.
+            StoreError, LimitExceeded, DeadlineExceeded: it could not be read.
+        """
+        return self._repository(_in_registry(image).repository).manifest(image.digest).document
+
+    def blob(self, image: ImageReference, blob: Descriptor, *, limit: int) -> bytes:
+        """As `attest.ports.Store.blob`.
+
+        Raises:
+            NotFound: the repository does not hold it.
+            StoreError, LimitExceeded, DeadlineExceeded: it could not be read.
+        """
+        return self._repository(_in_registry(image).repository).blob(blob, limit=limit)
 
     def aliases(self, image: ImageReference) -> frozenset[Digest]:
         """As `attest.ports.Store.aliases`, from manifests alone.
