@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 
 from attest.cli.terminal import escape
-from attest.core.policy import Lane, Policy
+from attest.core.policy import Lane, Policy, Signer
 from attest.core.predicates import TEST_RESULT
 from attest.core.report import signer_names, source_of
 from attest.core.statement import format_time
@@ -69,18 +69,12 @@ def _evidence(verified: VerifiedStatement, policy: Policy) -> str:
 
 def next_step(lane: LaneVerdict, rule: Lane, image: ImageVerdict, policy: Policy) -> str:
     """What would make a lane pass, in the words of the policy."""
-    result = (
-        "--result passed"
-        if rule.predicate_type == TEST_RESULT
-        else f"--predicate-type {rule.predicate_type} --predicate FILE"
-    )
-    signer = policy.signers.get(rule.signer)
-    identity = None if signer is None else signer.identity
-    how = f"--key {rule.signer}.key" if identity is None else "--keyless"
-    command = f"attest sign {image.image} --lane {rule.name} {how} {result}"
-    if identity is not None:
-        command += f", in the job {identity.identity}"
+    absent = _absent(lane, rule, policy)
+    signer = policy.signers[absent[0]]
+    command = _command(rule, signer, image)
     match lane.state:
+        case State.MISSING if lane.reason is Reason.TOO_FEW_SIGNERS:
+            step = f"have {' or '.join(absent)} sign it too: {command}"
         case State.MISSING:
             step = f"run the lane and sign what it found: {command}"
         case State.UNTRUSTED:
@@ -90,18 +84,40 @@ def next_step(lane: LaneVerdict, rule: Lane, image: ImageVerdict, policy: Policy
         case State.UNMET:
             step = "run the lane again so that every `where` of the policy holds"
         case State.STALE if lane.reason is Reason.TIME_UNTRUSTED:
-            step = (
-                f"sign with --trust-config, so that a trusted service vouches for the time: {command}"
-            )
+            step = f"sign so that a trusted service vouches for the time: {command}"
         case State.STALE:
             step = "run the lane again; its evidence has to be of now"
         case State.MISMATCHED:
             step = f"run every lane on one {', '.join(policy.source.bind)} of {policy.source.repository}"
+        case State.REVOKED if signer.identity is not None:
+            step = "run the lane again: every run has a key of its own, and this one's is revoked"
         case State.REVOKED:
             step = f"run the lane again and sign with a key of {rule.signer} that is not revoked"
         case State.PRESENT:
             step = "nothing"
     return step
+
+
+def _absent(lane: LaneVerdict, rule: Lane, policy: Policy) -> list[str]:
+    """The signers of the lane who have not signed yet, or all of them where that is not what is missing."""
+    signed = frozenset[str]()
+    if lane.reason is Reason.TOO_FEW_SIGNERS:
+        signed = signed.union(*(policy.names_of(verified.credential) for verified in lane.evidence))
+    return sorted(rule.parties - signed) or sorted(rule.parties)
+
+
+def _command(rule: Lane, signer: Signer, image: ImageVerdict) -> str:
+    """How this signer signs the lane. A key whose time nobody vouches for is no use where a time is trusted."""
+    how = "--keyless" if signer.identity is not None else f"--key {signer.name}.key"
+    if signer.identity is None and rule.trusted_time:
+        how += " --trust-config FILE"
+    what = (
+        "--result passed"
+        if rule.predicate_type == TEST_RESULT
+        else f"--predicate-type {rule.predicate_type} --predicate FILE"
+    )
+    where = "" if signer.identity is None else f", in the job {signer.identity.identity}"
+    return f"attest sign {image.image} --lane {rule.name} {how} {what}{where}"
 
 
 def _summary(verdict: Verdict) -> str:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from importlib import resources
+
+from jsonschema import Draft202012Validator
+
+from attest.core.certificate import Certificate
 from attest.core.predicates import PROVENANCE_V1
 from attest.core.reference import digest_of
 from attest.core.report import document, signer_names, source_of
 from attest.core.statement import NO_CONTEXT
+from attest.core.verify import VerifiedStatement
 from tests.core import make
+from tests.core.make_identity import ROOT, certificate, certified, identity, with_identities
 
 APP = make.image("app")
 CI = make.party("ci")
@@ -103,3 +112,40 @@ def test_a_shared_key_names_all_who_hold_it() -> None:
     assert (
         source_of(make.verified(CI, make.payload([APP.digest], make.context("x", commit=None)))).get("commit") is None
     )
+
+
+def test_evidence_of_an_identity_names_its_signers_and_its_source() -> None:
+    """Of signers that share the identity those whose claims hold are named; the certificate names a source too."""
+    says = certificate(make.party("job"), ref="refs/heads/other")
+    (found,) = make.found(KEYLESS, _signed(says))
+    statement = found.outcome
+    assert isinstance(statement, VerifiedStatement)
+    assert signer_names(statement, KEYLESS) == "e2e,pushed"
+    planned = dataclasses.replace(says, trigger="schedule")
+    (found,) = make.found(KEYLESS, _signed(planned))
+    assert isinstance(found.outcome, VerifiedStatement)
+    assert signer_names(found.outcome, KEYLESS) == "e2e"
+    assert source_of(statement)["ref"] == "refs/heads/main, refs/heads/other"
+    assert source_of(statement)["commit"] == make.COMMIT
+
+
+def test_the_root_that_was_fetched_stands_beside_the_policy() -> None:
+    """Under the public-good trust the document names the root that was used, as the schema has it, and else none."""
+    schema = json.loads((resources.files("attest") / "schemas" / "verdict.v1.json").read_text())
+    fetched = dataclasses.replace(KEYLESS, public_good=True)
+    for asked, root in ((fetched, ROOT), (KEYLESS, None)):
+        written = document(make.decide(asked, make.release(APP), _signed()), asked)
+        assert written["verdict"] == "PASSED"
+        assert written["policy"].get("trusted_root") == root
+        assert list(Draft202012Validator(schema).iter_errors(written)) == []
+        written["policy"]["trusted_root"] = None
+        assert not Draft202012Validator(schema).is_valid(written)
+
+
+KEYLESS = with_identities(
+    make.policy([make.lane("test", signer="e2e")]), {"e2e": identity(), "pushed": identity(trigger="push")}
+)
+
+
+def _signed(says: Certificate | None = None) -> bytes:
+    return certified(make.party("job"), make.payload([APP.digest], make.context()), says=says)
