@@ -25,6 +25,7 @@ _COMMANDS = {
     "inspect": ("attest.cli.inspect", "Show what is attached to an image."),
     "keygen": ("attest.cli.keygen", "Make a key pair."),
     "policy": ("attest.cli.policy", "Check and explain policies."),
+    "provenance": ("attest.cli.provenance", "Make the provenance of an image."),
     "release": ("attest.cli.release", "Make and explain release files."),
     "resolve": ("attest.cli.resolve", "Print the digest reference that a tag stands for now."),
     "run": ("attest.cli.run", "Run a lane's command and sign what happened."),

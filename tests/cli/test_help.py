@@ -29,6 +29,7 @@ def test_every_command_of_the_issue_is_there() -> None:
         "policy",
         "policy check",
         "policy schema",
+        "provenance",
         "release",
         "release check",
         "release create",
