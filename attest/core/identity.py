@@ -91,18 +91,19 @@ def nearest(certificate: Certificate, identities: Mapping[str, Identity]) -> tup
         if len(aspects) == 1:
             ((aspect, (found, wanted)),) = aspects.items()
             says = f"names none, not {shown(wanted)}" if found is None else f"says {shown(found)}, not {shown(wanted)}"
-            return _CODES[aspect], f"it is {name} but for the {aspect}: its certificate {says}"
+            return DIFFERS[aspect], f"it is {name} but for the {aspect}: its certificate {says}"
     if all(identity.issuer != certificate.issuer for identity in identities.values()):
-        return _CODES["issuer"], f"issued by {shown(certificate.issuer)}, whom no signer of this policy names"
+        return DIFFERS["issuer"], f"issued by {shown(certificate.issuer)}, whom no signer of this policy names"
     who = f"{shown(certificate.identity)} of {shown(certificate.issuer)}"
     return "foreign-identity", f"signed by {who}, which is no signer of this policy"
 
 
-_CODES: Final = {
+DIFFERS: Final = {
     "issuer": "issuer-differs",
     "identity": "identity-differs",
     **{claim: f"certificate-{claim}-differs" for claim in CLAIMS},
 }
+"""The reason code where a certificate would be a signer's but for this."""
 
 
 _Pair = tuple[str | None, str]

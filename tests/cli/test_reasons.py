@@ -6,6 +6,7 @@ import ast
 import re
 
 from attest import errors
+from attest.core.identity import DIFFERS
 from attest.core.verdict import Reason, State
 from attest.errors import AttestError
 from tests.project import ROOT
@@ -43,7 +44,7 @@ def test_every_state_of_a_lane_is_described() -> None:
 
 def test_every_reason_for_rejecting_is_described() -> None:
     """The table of bundles that are no evidence names each code that rejecting one can have."""
-    found = {"foreign-key"}
+    found = {"foreign-key", "foreign-identity", *DIFFERS.values()}
     tree = ast.parse((ROOT / "attest/core/envelope.py").read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "EnvelopeInvalid":
@@ -58,7 +59,7 @@ def test_every_reason_for_rejecting_is_described() -> None:
         for word in node.keywords
         if word.arg == "reason" and isinstance(word.value, ast.Constant)
     }
-    assert literals == {"foreign-key"}
+    assert literals == {"foreign-key", "foreign-identity"}
 
 
 def test_every_error_code_is_described_with_its_exit_code() -> None:
