@@ -24,6 +24,18 @@ class _Known:
     """Nanoseconds."""
 
 
+def read_files(patterns: Sequence[str], *, limit: int) -> tuple[tuple[str, bytes], ...]:
+    """Every file that the names and patterns mean, with its content, each once; at most `limit` bytes of each.
+
+    Raises:
+        DocumentInvalid: one is not there, cannot be read, or is larger.
+    """
+    for pattern in patterns:
+        if _is_pattern(pattern) and not _matches(pattern):
+            raise DocumentInvalid("no file matches this pattern", file=pattern)
+    return tuple((path, read_file(path, limit=limit)) for path in _paths(patterns))
+
+
 class FreshFiles:
     """Files, or patterns of files, as they are before a command runs."""
 
@@ -39,7 +51,8 @@ class FreshFiles:
                 raise UsageError(f"--report {pattern!r} names no file that a command could write")
         self._patterns = tuple(patterns)
         self._limit = limit
-        self._before = {path: self._look(path)[0] for path in self._paths() if os.path.lexists(path)}
+        there = [path for path in _paths(patterns) if os.path.lexists(path)]
+        self._before = {path: self._known(path, read_file(path, limit=limit)) for path in there}
 
     def read(self) -> tuple[tuple[str, bytes], ...]:
         """Every file with its content, in order.
@@ -48,12 +61,8 @@ class FreshFiles:
             DocumentInvalid: one is not there, cannot be read, is larger, or is the same as before.
         """
         found = []
-        for pattern in self._patterns:
-            if _is_pattern(pattern) and not _matches(pattern):
-                raise DocumentInvalid("no file matches this pattern", file=pattern)
-        for path in self._paths():
-            known, content = self._look(path)
-            if known == self._before.get(path):
+        for path, content in read_files(self._patterns, limit=self._limit):
+            if self._known(path, content) == self._before.get(path):
                 raise DocumentInvalid(
                     "the command has not written it: it is the very file that was there before",
                     file=path,
@@ -62,22 +71,22 @@ class FreshFiles:
             found.append((path, content))
         return tuple(found)
 
-    def _paths(self) -> list[str]:
-        """The files of all patterns, each once. What a pattern matches that is no file is an error when it is read."""
-        paths: dict[str, None] = {}
-        for pattern in self._patterns:
-            for path in _matches(pattern) if _is_pattern(pattern) else [pattern]:
-                paths[path] = None
-        return list(paths)
-
-    def _look(self, path: str) -> tuple[_Known, bytes]:
-        content = read_file(path, limit=self._limit)
+    @staticmethod
+    def _known(path: str, content: bytes) -> _Known:
         try:
             status = Path(path).stat()
         except OSError as error:
             raise DocumentInvalid(f"cannot be read: {error.strerror or error}", file=path) from error
-        known = _Known(hashlib.sha256(content).digest(), status.st_dev, status.st_ino, status.st_mtime_ns)
-        return known, content
+        return _Known(hashlib.sha256(content).digest(), status.st_dev, status.st_ino, status.st_mtime_ns)
+
+
+def _paths(patterns: Sequence[str]) -> list[str]:
+    """The files of all patterns, each once. What a pattern matches that is no file is an error when it is read."""
+    paths: dict[str, None] = {}
+    for pattern in patterns:
+        for path in _matches(pattern) if _is_pattern(pattern) else [pattern]:
+            paths[path] = None
+    return list(paths)
 
 
 def _is_pattern(text: str) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attest import __version__
 from attest.adapters.clock import SystemClock
 from attest.adapters.files import write_file
 from attest.adapters.fresh import FreshFiles
@@ -21,19 +22,21 @@ from attest.cli.checkout import Here, look_here
 from attest.cli.claims import Claims, collect_claims
 from attest.cli.images import choose_images
 from attest.cli.progress import waiting
-from attest.cli.reports import FreshReports, read_demands
+from attest.cli.reports import FreshReports, read_demands, result_line
 from attest.cli.signers import Chosen, SignerOptions, choose_signer, open_signer, signed_document, signed_lines
 from attest.cli.stores import Connection, Stores
 from attest.cli.terminal import escape, json_text
 from attest.core import limits, observation, outcome
 from attest.core.link import LINK
 from attest.core.oci import BUNDLE
-from attest.core.predicates import TEST_RESULT, PredicateInvalid, Result, test_result
+from attest.core.predicates import TEST_RESULT, PredicateInvalid, test_result
 from attest.core.reference import Digest, RegistryImage, parse_reference
 from attest.core.statement import Context, StatementInvalid, write_context
 from attest.core.strictjson import Json
+from attest.core.testresult import image_resource, tool_resource
 from attest.errors import AttestError, DeadlineExceeded, NotSigned, UsageError
 from attest.ops.named import Named
+from attest.ops.reports import predicate_of
 from attest.ops.run import (
     Command,
     Demands,
@@ -54,8 +57,6 @@ if TYPE_CHECKING:
     from attest.adapters.keys import KeySigner
     from attest.core.observation import Observation
     from attest.ports import Signed
-
-_COLOURS = {Result.PASSED: "green", Result.WARNED: "yellow", Result.FAILED: "red"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +191,8 @@ class LaneRun:
         stores = Stores(self._connection)
         release = choose_images(stores, options.images, options.repositories, options.release_file)
         release.agree(claims.context.commit, place=claims.commit_place)
-        for line in (*claims.lines(), *chosen.lines()):
+        shown = replace(claims, context=replace(claims.context, finished=None))  # it has not even begun
+        for line in (*shown.lines(), *chosen.lines()):
             click.echo(line, err=True)
         with waiting("looking at the images"):
             describe(stores, [image.reference for image in release.images])
@@ -275,7 +277,7 @@ class LaneRun:
             finished=ran.finished,
             dirty=before.claims.context.dirty or (now.dirty and not options.source_elsewhere),
         )
-        click.echo(_result_line(decided), err=True)
+        click.echo(result_line(decided.result, decided.reasons), err=True)
         # A token of before the command may be too old by now, and so may the time that the services were given.
         chosen = self._choose(context, before.key)
         connection = self._connection
@@ -287,7 +289,8 @@ class LaneRun:
             signing = _Signing(stores, targets, before.images, chosen, context, self._clock)
             # The link first: whoever finds the result finds what it rests on.
             link = signing.sign(LINK, found.link(options.lane), options.link_output)
-            predicate = _predicate(before, found, now, link.signed.bundle)
+            keep = None if options.no_push else stores
+            predicate = _predicate(before, found, now, link.signed.bundle, context, keep)
             result = signing.sign(TEST_RESULT, predicate, options.output_file)
         for line in signed_lines(result.signed):
             click.echo(line, err=True)
@@ -362,17 +365,31 @@ def _runner_image(text: str) -> RegistryImage:
     return reference
 
 
-def _predicate(before: Before, found: Found, here: Here, link: bytes) -> dict[str, Json]:
+def _predicate(
+    before: Before, found: Found, here: Here, link: bytes, context: Context, stores: Stores | None
+) -> dict[str, Json]:
     """The test-result: what decided it, and what it was made with."""
-    configuration = observation.descriptors(found.seen)
+    configuration: list[Mapping[str, Json]] = [*observation.descriptors(found.seen)]
     if before.runner is not None:
         image = before.runner.image
-        configuration.append({"name": "runner-image", "uri": str(image), "digest": _digest_set(image.digest)})
+        configuration.append(image_resource(str(image), image.digest, role="runner"))
     checkout = here.descriptor()
     if checkout is not None:
         configuration.append(checkout)
+    configuration.append(tool_resource("attest", __version__))
     configuration.append({"name": "link", "uri": LINK, "mediaType": BUNDLE, "digest": _digest_set(bundle_digest(link))})
-    made = test_result(found.decided.result, configuration)
+    if found.judged is None or before.reports is None:
+        made = test_result(found.decided.result, configuration, url=context.run_url)
+        made["attest_reasons"] = list(found.decided.reasons)
+    else:
+        made = predicate_of(
+            replace(found.judged, result=found.decided.result, reasons=found.decided.reasons),
+            before.reports.contents,
+            store=stores,
+            images=[image.reference for image in before.images],
+            configuration=configuration,
+            url=context.run_url,
+        )
     made["attest_run"] = outcome.describe(found.ran.ended)
     if found.seen:
         made["attest_observed"] = list(observation.describe(found.seen))
@@ -381,11 +398,6 @@ def _predicate(before: Before, found: Found, here: Here, link: bytes) -> dict[st
 
 def _digest_set(digest: Digest) -> dict[str, Json]:
     return {"sha256": digest.removeprefix("sha256:")}
-
-
-def _result_line(decided: outcome.Decided) -> str:
-    said = click.style(decided.result.value, fg=_COLOURS[decided.result], bold=True)
-    return f"result      {said}: {escape('; '.join(decided.reasons))}"
 
 
 def _summary(

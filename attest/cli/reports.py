@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from attest.cli.terminal import escape
 from attest.core import limits
-from attest.core.testreport import Empty, Report, parse_percent
+from attest.core.predicates import Result
+from attest.core.testreport import Empty, Judged, Report, judge, parse_percent
 from attest.errors import LimitExceeded, UsageError
 from attest.ops.run import Demands
 
 if TYPE_CHECKING:
     from attest.adapters.fresh import FreshFiles
+    from attest.core.reference import ImageReference
+    from attest.core.strictjson import Json
+    from attest.ports import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,6 +58,53 @@ def read_demands(reports: Sequence[str], min_coverage: str | None, allow_empty: 
     except ValueError as error:
         raise UsageError(f"--min-coverage: {error}") from error
     return Demands(empty=Empty.ALLOWED if allow_empty else Empty.REFUSED, min_coverage=minimum)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What reports say, with their bytes."""
+
+    judged: Judged
+    contents: tuple[bytes, ...]
+
+    def line(self) -> str:
+        """The result and its reasons, for people."""
+        return result_line(self.judged.result, self.judged.reasons)
+
+    def predicate(self, store: Store | None, images: Sequence[ImageReference], *, url: str | None) -> dict[str, Json]:
+        """The test-result; what does not fit into it is kept in the store."""
+        from attest import __version__
+        from attest.core.testresult import tool_resource
+        from attest.ops.reports import predicate_of
+
+        tools = [tool_resource("attest", __version__)]
+        return predicate_of(self.judged, self.contents, store=store, images=images, configuration=tools, url=url)
+
+
+def read_judgement(reports: Sequence[str], min_coverage: str | None, allow_empty: bool) -> Judgement | None:
+    """What the reports that the options name say; None where they name none.
+
+    Raises:
+        UsageError: there are demands and no reports, or a pattern matches no file.
+        DocumentInvalid: one cannot be read, or is no report.
+    """
+    demands = read_demands(reports, min_coverage, allow_empty)
+    if not reports:
+        return None
+    from attest.adapters.fresh import read_files
+
+    files = read_files(reports, limit=limits.REPORT)
+    judged = judge(read_reports(files), empty=demands.empty, min_coverage=demands.min_coverage)
+    return Judgement(judged=judged, contents=tuple(content for _, content in files))
+
+
+def result_line(result: Result, reasons: Sequence[str]) -> str:
+    """A result and its reasons, for people."""
+    said = click.style(result.value, fg=_COLOURS[result], bold=True)
+    return f"  result      {said}: {escape('; '.join(reasons))}"
+
+
+_COLOURS = {Result.PASSED: "green", Result.WARNED: "yellow", Result.FAILED: "red"}
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -14,6 +14,7 @@ from attest.cli.claims import claims_options, collect_claims
 from attest.cli.images import choose_images, release_option
 from attest.cli.options import format_option, registry_options, repository_option
 from attest.cli.progress import waiting
+from attest.cli.reports import Judgement, read_judgement, report_options
 from attest.cli.signers import SignerOptions, choose_signer, signed_document, signed_lines, signer_options
 from attest.cli.stores import Connection, Stores
 from attest.core import limits
@@ -21,6 +22,7 @@ from attest.core.predicates import TEST_RESULT, PredicateInvalid, Result, test_r
 from attest.core.statement import StatementInvalid, is_lane, write_context
 from attest.core.strictjson import JsonInvalid, loads
 from attest.errors import EXIT_PASSED, DocumentInvalid, UsageError
+from attest.ops.named import Named
 from attest.ops.sign import Attachment, attach, describe, sign
 
 
@@ -29,6 +31,8 @@ from attest.ops.sign import Attachment, attach, describe, sign
     epilog="""\b
 Examples:
   attest sign registry.example.org/plex/backend@sha256:... --lane integration --key keys/integration.key --result passed
+  attest sign IMAGE --lane fast-check --key fast-check.key --report out/unit.xml --report out/coverage.xml \\
+      --min-coverage 80
   attest sign BACKEND@sha256:... FRONTEND@sha256:... --lane e2e --key keys/e2e.key --result failed
   attest sign --release release.yaml --lane e2e --key keys/e2e.key --result passed
   attest sign IMAGE --lane build --key keys/builder.key \\
@@ -44,6 +48,7 @@ Examples:
 @click.option(
     "--result", type=click.Choice(["passed", "failed", "warned"]), help="Sign a test-result with this result."
 )
+@report_options
 @click.option("--predicate-type", metavar="URI", help="Sign a predicate of this type, with --predicate.")
 @click.option(
     "--predicate",
@@ -68,6 +73,9 @@ def command(
     trust_config: str | None,
     identity_token: str | None,
     result: str | None,
+    reports: tuple[str, ...],
+    min_coverage: str | None,
+    allow_empty: bool,
     predicate_type: str | None,
     predicate_file: str | None,
     output_file: str | None,
@@ -86,6 +94,9 @@ def command(
     CI's variables, else from git; what was used is shown. It ends with success only when the attestation is visible
     through the listing that `attest verify` uses.
 
+    Reports say the result: PASSED only if tests were executed and none of them failed. It ends with success when the
+    result is signed, whatever the result is; `attest run` ends as the lane did.
+
     A key signs, or with --keyless the identity of the job: its forge's token has to confirm the source and the run,
     else nothing is signed.
     """
@@ -103,9 +114,10 @@ def command(
         identity_token=identity_token,
     )
     options.check()
-    if [predicate_file, identity_token, release_file].count("-") > 1:
-        raise UsageError("of --predicate, --identity-token and --release only one can be standard input")
-    kind, predicate = _predicate(result, predicate_type, predicate_file)
+    if [predicate_file, identity_token, release_file, *reports].count("-") > 1:
+        raise UsageError("of --predicate, --report, --identity-token and --release only one can be standard input")
+    judgement = read_judgement(reports, min_coverage, allow_empty)
+    what = _predicate(result, predicate_type, predicate_file, judgement)
     clock = SystemClock()
     collected = collect_claims(lane, claims, clock=clock)
     chosen = choose_signer(options, collected.context, timeout=timeout, ca_file=ca_file, clock=clock)
@@ -126,6 +138,7 @@ def command(
     attachments: tuple[Attachment, ...] = ()
     with waiting("signing" if no_push else "attaching the attestation"):
         targets = () if no_push else describe(stores, [image.reference for image in named])
+        kind, predicate = _finished(what, stores, named, url=collected.context.run_url, push=not no_push)
         try:
             signed = sign(
                 named, signer=chosen.signer, context=collected.context, predicate_type=kind, predicate=predicate
@@ -137,6 +150,8 @@ def command(
         if not no_push:
             attachments = attach(stores, targets, signed.bundle, clock=clock)
     if output == "text":
+        if judgement is not None:
+            click.echo(judgement.line(), err=True)
         for line in signed_lines(signed):
             click.echo(line, err=True)
     said = _said(lane, kind, predicate, signed_document(signed, chosen), write_context(collected.context))
@@ -161,17 +176,22 @@ def _said(
 
 
 def _predicate(
-    result: str | None, predicate_type: str | None, predicate_file: str | None
-) -> tuple[str, Mapping[str, Any]]:
+    result: str | None, predicate_type: str | None, predicate_file: str | None, judgement: Judgement | None
+) -> Judgement | tuple[str, Mapping[str, Any]]:
+    """What is signed: a predicate with its type, or what reports say."""
+    given = [name for name, there in (("--result", result), ("--report", judgement)) if there is not None]
+    if len(given) > 1:
+        raise UsageError("--result and --report exclude each other", hint="reports say the result themselves")
+    if given and (predicate_type is not None or predicate_file is not None):
+        raise UsageError(f"{given[0]} makes the predicate, so --predicate-type and --predicate have no place beside it")
+    if judgement is not None:
+        return judgement
     if result is not None:
-        if predicate_type is not None or predicate_file is not None:
-            raise UsageError(
-                "--result makes the predicate, so --predicate-type and --predicate have no place beside it"
-            )
         return TEST_RESULT, test_result(Result(result.upper()))
     if predicate_type is None or predicate_file is None:
         raise UsageError(
-            "nothing says what to sign", hint="give --result passed|failed|warned, or --predicate-type and --predicate"
+            "nothing says what to sign",
+            hint="give --report FILE, or --result passed|failed|warned, or --predicate-type and --predicate",
         )
     try:
         predicate = loads(read_file(predicate_file, limit=limits.BUNDLE))
@@ -180,3 +200,18 @@ def _predicate(
     if not isinstance(predicate, dict):
         raise DocumentInvalid("a predicate is a JSON object", file=predicate_file)
     return predicate_type, predicate
+
+
+def _finished(
+    what: Judgement | tuple[str, Mapping[str, Any]],
+    stores: Stores,
+    images: Sequence[Named],
+    *,
+    url: str | None,
+    push: bool,
+) -> tuple[str, Mapping[str, Any]]:
+    """The predicate and its type; reports that do not fit into it are kept beside the images."""
+    if not isinstance(what, Judgement):
+        return what
+    store = stores if push else None
+    return TEST_RESULT, what.predicate(store, [image.reference for image in images], url=url)

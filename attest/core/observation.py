@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from attest.core.reference import Digest, is_digest
 from attest.core.strictjson import Json, JsonInvalid, loads, shown
+from attest.core.testresult import image_resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,12 +134,9 @@ def describe(seen: Sequence[Seen]) -> list[dict[str, Json]]:
 
 
 def descriptors(seen: Sequence[Seen]) -> list[dict[str, Json]]:
-    """The same for `configuration`: a ResourceDescriptor for each container, with the digest of what it ran."""
+    """The same for `configuration`: the image that each container ran."""
     return [
-        {
-            "name": f"container:{one.observation.container}",
-            "digest": {"sha256": one.image.removeprefix("sha256:")},
-        }
+        image_resource(one.observation.container, one.image, role="container", runtime=one.observation.runtime)
         for one in seen
     ]
 
