@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -16,8 +18,11 @@ from attest.core.policy import Policy
 from attest.core.reference import Digest, parse_digest
 from attest.core.release import ChildKind
 from attest.core.statement import write_context
-from attest.errors import EXIT_PASSED, NotFound
+from attest.errors import EXIT_PASSED, NotFound, UsageError
 from attest.ops.inspect import Claim, Inventory, inspect
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffd]")
+"""What a terminal obeys, or is misled by: controls but line ends, bidirectional marks, bytes that are no UTF-8."""
 
 
 @click.command(
@@ -27,6 +32,7 @@ Examples:
   attest inspect registry.example.org/plex/backend@sha256:...
   attest inspect IMAGE --policy policies/staging.yaml
   attest inspect IMAGE --raw sha256:... | jq .
+  attest inspect IMAGE --raw sha256:... > junit.xml
 """,
 )
 @click.argument("image")
@@ -35,7 +41,10 @@ Examples:
     "--policy", "policy_file", metavar="FILE", type=click.Path(), help="Say which signer of this policy signed."
 )
 @click.option(
-    "--raw", metavar="DIGEST", help="Print the exact bytes that the bundle of this digest signs, and nothing else."
+    "--raw",
+    metavar="DIGEST",
+    help="Print the exact bytes that the bundle of this digest signs, or the test report of this digest, and nothing "
+    "else.",
 )
 @registry_options
 def command(
@@ -60,7 +69,7 @@ def command(
     with waiting("reading what is attached"):
         inventory = inspect(stores, named.reference, policy=policy)
     if wanted is not None:
-        click.echo(_payload(inventory, wanted), nl=False)
+        _echo_raw(_payload(inventory, wanted) or _report(stores, inventory, wanted))
     elif output == "json":
         click.echo(json_text(_document(inventory)))
     else:
@@ -75,12 +84,34 @@ def _policy(file: str, timeout: float) -> Policy:
     return load_policy(file, timeout=timeout)
 
 
-def _payload(inventory: Inventory, digest: Digest) -> bytes:
+def _payload(inventory: Inventory, digest: Digest) -> bytes | None:
     for claims in inventory.claims.values():
         for claim in claims:
             if claim.attached.digest == digest and claim.payload is not None:
                 return claim.payload
-    raise NotFound(f"no bundle {digest} with a payload is attached", hint="`attest inspect IMAGE` lists the bundles")
+    return None
+
+
+def _report(stores: Stores, inventory: Inventory, digest: Digest) -> bytes:
+    """The test report of this digest, whose bytes the store has compared with it."""
+    try:
+        return stores.fetch_report(inventory.image, digest)
+    except NotFound as error:
+        raise NotFound(
+            f"neither a bundle with a payload nor a test report {digest} is kept for this image",
+            hint="`attest inspect IMAGE` lists the bundles, and a test-result names its reports",
+        ) from error
+
+
+def _echo_raw(content: bytes) -> None:
+    """Print foreign bytes as they are; a terminal might obey them.
+
+    Raises:
+        UsageError: standard output is a terminal, and they have control characters.
+    """
+    if sys.stdout.isatty() and _CONTROL.search(content.decode("utf-8", "replace")):
+        raise UsageError("this has control characters, which a terminal obeys", hint="write it to a file: > FILE")
+    click.echo(content, nl=False)
 
 
 def _places(inventory: Inventory) -> Iterator[tuple[Digest, str]]:
