@@ -30,7 +30,7 @@ P, W, F, S = Outcome.PASSED, Outcome.WARNED, Outcome.FAILED, Outcome.SKIPPED
 OUTCOMES = st.lists(st.sampled_from(Outcome), max_size=12)
 
 
-def tests(*outcomes: Outcome, file: str = "junit.xml", problems: tuple[str, ...] = ()) -> Report:
+def ran(*outcomes: Outcome, file: str = "junit.xml", problems: tuple[str, ...] = ()) -> Report:
     """A report of one case for each outcome, named by its position."""
     return Report(
         file=file,
@@ -73,14 +73,14 @@ def judged(*reports: Report, empty: Empty = Empty.REFUSED, minimum: str | None =
 )
 def test_the_worst_case_decides(outcomes: Sequence[Outcome], result: Result, reason: str) -> None:
     """A failed case fails, a warned one warns, and a report in which nothing ran fails; the reason says so."""
-    found = judged(tests(*outcomes))
+    found = judged(ran(*outcomes))
     assert (found.result, found.reasons) == (result, (reason,))
 
 
 @given(st.lists(OUTCOMES, min_size=1, max_size=4))
 def test_passed_means_that_each_report_ran_and_nothing_failed(lists: list[list[Outcome]]) -> None:
     """PASSED exactly if each report has an executed case and all executed cases of all of them passed."""
-    found = judged(*(tests(*outcomes, file=f"{n}.xml") for n, outcomes in enumerate(lists)))
+    found = judged(*(ran(*outcomes, file=f"{n}.xml") for n, outcomes in enumerate(lists)))
     executed = [[outcome for outcome in outcomes if outcome is not S] for outcomes in lists]
     every = [outcome for outcomes in executed for outcome in outcomes]
     assert (found.result is Result.PASSED) == (all(executed) and set(every) == {P})
@@ -93,28 +93,28 @@ def test_passed_means_that_each_report_ran_and_nothing_failed(lists: list[list[O
 @given(OUTCOMES, st.sampled_from(Outcome))
 def test_a_further_failure_never_helps(outcomes: list[Outcome], more: Outcome) -> None:
     """Adding a failed case makes every result FAILED; adding any case to a report that failed by a case helps none."""
-    assert judged(tests(*outcomes, F)).result is Result.FAILED
+    assert judged(ran(*outcomes, F)).result is Result.FAILED
     if F in outcomes:
-        assert judged(tests(*outcomes, more)).result is Result.FAILED
+        assert judged(ran(*outcomes, more)).result is Result.FAILED
 
 
 def test_nothing_executed_may_be_allowed() -> None:
     """With `Empty.ALLOWED` a report without executed tests passes, and the reason says that nothing ran."""
-    for report in (tests(), tests(S)):
+    for report in (ran(), ran(S)):
         found = judged(report, empty=Empty.ALLOWED)
         assert (found.result, found.reasons) == (Result.PASSED, ("no test was executed, which is allowed",))
-    assert judged(tests(F), empty=Empty.ALLOWED).result is Result.FAILED
+    assert judged(ran(F), empty=Empty.ALLOWED).result is Result.FAILED
 
 
 def test_each_report_has_to_have_run_something() -> None:
     """A full report does not stand for an empty one beside it."""
-    found = judged(tests(P), tests(file="e2e.xml"))
+    found = judged(ran(P), ran(file="e2e.xml"))
     assert (found.result, found.reasons) == (Result.FAILED, ("e2e.xml has no executed test",))
 
 
 def test_a_problem_fails_without_a_failed_case() -> None:
     """What broke outside of any case makes the result FAILED, with its own words; three of one report are quoted."""
-    found = judged(tests(P, problems=("a", "b", "c", "d")))
+    found = judged(ran(P, problems=("a", "b", "c", "d")))
     assert found.result is Result.FAILED
     assert found.reasons == ("junit.xml: a", "junit.xml: b", "junit.xml: c")
 
@@ -128,7 +128,7 @@ def test_no_report_is_no_success() -> None:
 def test_coverage_alone_informs() -> None:
     """Without a minimum a report about coverage neither passes a lane nor fails one that passed its tests."""
     assert judged(coverage(1, 2)).reasons == ("no report says that a test was run",)
-    assert judged(coverage(0, 2), tests(P)).result is Result.PASSED
+    assert judged(coverage(0, 2), ran(P)).result is Result.PASSED
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_coverage_alone_informs() -> None:
 def test_a_minimum_is_compared_exactly(covered: int, total: int, minimum: str, result: Result) -> None:
     """The share of lines reaches the minimum or fails, without rounding; that alone can be what a lane shows."""
     assert judged(coverage(covered, total), minimum=minimum).result is result
-    assert judged(coverage(covered, total), tests(P), minimum=minimum).result is result
+    assert judged(coverage(covered, total), ran(P), minimum=minimum).result is result
 
 
 def test_the_reasons_name_the_coverage() -> None:
@@ -155,7 +155,7 @@ def test_the_reasons_name_the_coverage() -> None:
         "coverage.xml: 33.33 % is covered, and at least 50 % has to be",
     )
     assert judged(coverage(2, 3), minimum="50").reasons == ("66.66 % is covered, at least 50 % has to be",)
-    found = judged(tests(P), coverage(1, 1), coverage(2, 3, "b.xml"), minimum="50")
+    found = judged(ran(P), coverage(1, 1), coverage(2, 3, "b.xml"), minimum="50")
     assert found.reasons == ("1 test passed; 66.66 % is covered, at least 50 % has to be",)
 
 
@@ -168,7 +168,7 @@ def test_every_report_about_coverage_has_to_reach_the_minimum() -> None:
 @pytest.mark.parametrize("minimum", [None, "0", "50"])
 def test_coverage_of_nothing_fails(minimum: str | None) -> None:
     """A report that covers no line at all is FAILED, also where no minimum or one of 0 was asked for."""
-    found = judged(tests(P), coverage(0, 0), minimum=minimum)
+    found = judged(ran(P), coverage(0, 0), minimum=minimum)
     assert (found.result, found.reasons) == (Result.FAILED, ("coverage.xml covers no line at all",))
     assert not Coverage(covered=0, total=0).reaches(Decimal(0))
     assert Coverage(covered=0, total=0).percent == 0
@@ -176,13 +176,13 @@ def test_coverage_of_nothing_fails(minimum: str | None) -> None:
 
 def test_a_minimum_needs_a_report_about_coverage() -> None:
     """A minimum that no report can be compared with is not met."""
-    found = judged(tests(P), minimum="1")
+    found = judged(ran(P), minimum="1")
     assert found.reasons == ("at least 1 % has to be covered, and no report is about coverage",)
 
 
 def test_a_name_has_its_worst_outcome() -> None:
     """A name that stands for several cases is in one list, that of its worst outcome; the counts are of cases."""
-    found = judged(tests(P, P, W, S), tests(F, P, P, P, file="b.xml"), tests(S, S, S, S, P, file="c.xml"))
+    found = judged(ran(P, P, W, S), ran(F, P, P, P, file="b.xml"), ran(S, S, S, S, P, file="c.xml"))
     assert found.failed == ("t0",)
     assert found.warned == ("t2",)
     assert found.passed == ("t1", "t3", "t4")
@@ -191,7 +191,7 @@ def test_a_name_has_its_worst_outcome() -> None:
 
 def test_names_keep_the_order_of_the_reports() -> None:
     """Names stand as they were first met, and a skipped one nowhere."""
-    found = judged(tests(P, S, P, F, P))
+    found = judged(ran(P, S, P, F, P))
     assert found.passed == ("t0", "t2", "t4")
     assert "t1" not in {*found.failed, *found.warned}
 
@@ -236,7 +236,7 @@ def test_what_is_no_percentage(text: str) -> None:
 @given(OUTCOMES)
 def test_counts_are_of_cases(outcomes: list[Outcome]) -> None:
     """Each outcome is counted, and executed is all but skipped."""
-    found = count(tests(*outcomes).cases or ())
+    found = count(ran(*outcomes).cases or ())
     assert (found.passed, found.warned, found.failed, found.skipped) == tuple(
         outcomes.count(outcome) for outcome in (P, W, F, S)
     )
@@ -251,4 +251,4 @@ def test_every_format_has_a_media_type() -> None:
         "application/sarif+json",
         "text/plain",
     }
-    assert tests(P).media_type == "application/xml"
+    assert ran(P).media_type == "application/xml"

@@ -69,7 +69,7 @@ def test_the_minimum_of_the_coverage_is_said() -> None:
 
 
 def test_names_are_kept_exactly() -> None:
-    """Control characters, quotes and bidirectional marks of a name stay in the predicate: it is evidence, not output."""
+    """Control characters, quotes and bidirectional marks of a name stay in the predicate, which is no output."""
     name = 'a\x00\x1b[31m\u202e"\\\n\U0001f600'
     predicate = judged_predicate(judged(report((name, P))), configuration=[])
     assert json.loads(json.dumps(predicate))["passedTests"] == [name]
@@ -124,7 +124,7 @@ def test_reasons_are_bounded() -> None:
 def test_a_report_is_named_with_its_digest() -> None:
     """The descriptor of a report has its name, digest, media type, what it says in short, and where it is kept."""
     made = report(("a", P), ("b", S), tool="pytest 9", coverage=Coverage(covered=2, total=3))
-    assert report_resource(made, manifest=digest(7)) == {
+    assert report_resource(made, manifest=digest("7")) == {
         "name": "out/junit.xml",
         "digest": {"sha256": digest_of(b"r").removeprefix("sha256:")},
         "mediaType": "application/xml",
@@ -134,18 +134,18 @@ def test_a_report_is_named_with_its_digest() -> None:
             "tool": "pytest 9",
             "counts": {"passed": 1, "warned": 0, "failed": 0, "skipped": 1},
             "coverage": {"covered": 2, "total": 3, "percent": 66.66},
-            "manifest": digest(7),
+            "manifest": digest("7"),
         },
     }
-    bare = Report(file="c.xml", format=Format.COBERTURA, digest=digest(1), size=4)
+    bare = Report(file="c.xml", format=Format.COBERTURA, digest=digest("1"), size=4)
     assert report_resource(bare, manifest=None)["annotations"] == {"format": "cobertura", "size": 4}
 
 
 def test_images_and_tools_are_resources() -> None:
     """An image is named by its digest and its role, a tool by a package URL that any name and version fit into."""
-    assert image_resource("ci:1", digest(3), role="runner", platform="linux/amd64") == {
+    assert image_resource("ci:1", digest("3"), role="runner", platform="linux/amd64") == {
         "name": "ci:1",
-        "digest": {"sha256": digest(3).removeprefix("sha256:")},
+        "digest": {"sha256": digest("3").removeprefix("sha256:")},
         "annotations": {"role": "runner", "platform": "linux/amd64"},
     }
     assert tool_resource("@playwright/test", "1.65 beta") == {
