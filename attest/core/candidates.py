@@ -15,6 +15,7 @@ from attest.core import limits
 from attest.core.identity import Credential, certificate_document
 from attest.core.policy import Lane, Policy
 from attest.core.predicates import Result
+from attest.core.testresult import failures
 from attest.core.reference import Digest, digest_of
 from attest.core.release import ReleaseImage
 from attest.core.statement import Context, format_time
@@ -124,7 +125,8 @@ def judge(item: Item, lane: Lane, image: ReleaseImage) -> Fault | None:
     """Step 3: None for a good candidate, else what is bad about it."""
     verified = item.verified
     if verified.result is Result.FAILED:
-        return Fault(state=State.FAILED, reason=Reason.RESULT_FAILED, message=f"it {_when(item)} says FAILED")
+        message = f"it {_when(item)} says FAILED{failures(verified.statement.predicate)}"
+        return Fault(state=State.FAILED, reason=Reason.RESULT_FAILED, message=message)
     if verified.result is Result.WARNED and not lane.allow_warned:
         message = f"it {_when(item)} says WARNED, which this lane does not allow"
         return Fault(state=State.FAILED, reason=Reason.RESULT_WARNED, message=message)
