@@ -297,3 +297,45 @@ def test_the_empty_blob_is_that_of_the_specification() -> None:
     """The digest is the one that the image-spec prints."""
     assert oci.EMPTY_DIGEST == "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
     assert oci.EMPTY_BLOB == b"{}"
+
+
+def test_a_report_is_kept_without_a_subject() -> None:
+    """The manifest of a report has its artifact type, its one layer and its image, and is attached to nothing."""
+    content = oci.report_manifest(report=b"<testsuite/>", media_type="application/xml", image=A)
+    parsed = parse_manifest(content, media_type=oci.MANIFEST)
+    assert isinstance(parsed, Manifest)
+    assert parsed.artifact_type == oci.REPORT
+    assert parsed.subject is None
+    assert parsed.config == Descriptor(media_type=oci.EMPTY, digest=oci.EMPTY_DIGEST, size=2)
+    layer = oci.report_layer(parsed, image=A, report=digest_of(b"<testsuite/>"))
+    assert layer.media_type == "application/xml"
+    assert layer.describes(b"<testsuite/>")
+    assert content == oci.report_manifest(report=b"<testsuite/>", media_type="application/xml", image=A)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"artifactType": oci.BUNDLE}, "not a test report"),
+        ({"artifactType": ...}, "not a test report"),
+        ({"layers": []}, "not a test report"),
+        ({"layers": [descriptor(digest=B), descriptor(digest=B)]}, "not a test report"),
+        ({"layers": [descriptor(digest=A)]}, f"not the report {B} of {A}"),
+        ({"annotations": {oci.IMAGE_OF_REPORT: B}}, f"not the report {B} of {A}"),
+        ({"annotations": ...}, f"not the report {B} of {A}"),
+    ],
+)
+def test_what_is_not_this_report(changes: dict[str, Any], message: str) -> None:
+    """Another type, another number of layers, another report or another image: it is not what was asked for."""
+    right = manifest(artifactType=oci.REPORT, annotations={oci.IMAGE_OF_REPORT: A})
+    assert oci.report_layer(read(right), image=A, report=B).digest == B
+    changed = {name: value for name, value in {**right, **changes}.items() if value is not ...}
+    with pytest.raises(OciInvalid) as caught:
+        oci.report_layer(read(changed), image=A, report=B)
+    assert str(caught.value) == message
+
+
+def test_an_index_is_no_report() -> None:
+    """A list under the tag of a report is refused."""
+    with pytest.raises(OciInvalid, match="not a test report"):
+        oci.report_layer(read(index()), image=A, report=B)

@@ -36,6 +36,8 @@ def test_a_result_is_read_as_written(result: Result) -> None:
     assert predicate == {"result": str(result), "configuration": [{"name": "pytest.ini"}]}
     assert result_of(TEST_RESULT, predicate) is result
     assert predicates.test_result(result)["configuration"] == []
+    url = "https://ci.example.org/run/7"
+    assert predicates.test_result(result, url=url) == {"result": str(result), "configuration": [], "url": url}
 
 
 @pytest.mark.parametrize("value", ["passed", "PASS", "", None, 1, True, ["PASSED"], {"PASSED": 1}, [], {}])
