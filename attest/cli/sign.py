@@ -113,7 +113,6 @@ def command(
         trust_config=trust_config,
         identity_token=identity_token,
     )
-    options.check()
     if [predicate_file, identity_token, release_file, *reports].count("-") > 1:
         raise UsageError("of --predicate, --report, --identity-token and --release only one can be standard input")
     judgement = read_judgement(reports, min_coverage, allow_empty)

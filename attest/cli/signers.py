@@ -33,7 +33,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignerOptions:
-    """What the command line says about who signs."""
+    """What the command line says about who signs.
+
+    Raises:
+        UsageError: nobody signs, or two do, or an option has no part in who does.
+    """
 
     key: str | None
     password_file: str | None
@@ -41,12 +45,7 @@ class SignerOptions:
     trust_config: str | None
     identity_token: str | None
 
-    def check(self) -> None:
-        """Refuse what cannot be meant, before anything is read or asked.
-
-        Raises:
-            UsageError: nobody signs, or two do, or an option has no part in who does.
-        """
+    def __post_init__(self) -> None:
         if self.key is not None and self.keyless:
             raise UsageError("--key and --keyless exclude each other", hint="a signature has one signer")
         if self.key is None and not self.keyless:
@@ -120,11 +119,10 @@ def choose_signer(
     """Who signs this context. `opened` is the key of the options, where somebody opened it already.
 
     Raises:
-        UsageError, KeyUnusable, DocumentInvalid: an option makes no sense, or a file of it cannot be used.
+        UsageError, KeyUnusable, DocumentInvalid: there is no token, or a file of an option cannot be used.
         TokenUnusable, TokenDisagrees: the identity token cannot be used, or is not of the job that the context says.
         ServiceFailed: no token or trust configuration could be fetched.
     """
-    options.check()
     key = opened
     if key is None and options.key is not None:
         key = open_signer(options.key, options.password_file)

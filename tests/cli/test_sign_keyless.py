@@ -197,6 +197,7 @@ def test_nothing_is_signed_that_the_token_does_not_confirm(
     ended = lane("--output", "b.json", "--format", "json", *options, claims=claims, sigstore=nobody)
     assert (ended.code, ended.document["error"]) == (2, "token-disagrees")
     assert words in ended.document["message"]
+    assert "merge commit" not in ended.document["hint"]
     assert not (scene.folder / "b.json").exists()
     assert attached(scene) == []
 
