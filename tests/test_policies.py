@@ -20,6 +20,7 @@ from attest.core.policydocument import lifetime
 from attest.core.policymodel import schema
 from attest.errors import DocumentInvalid, KeyUnusable
 from tests.core.policy_cases import RIGHT, right_files
+from tests.core.policy_cases_keyless import trusted_root
 from tests.project import ROOT
 
 POLICIES = sorted((ROOT / "policies").glob("*.yaml"))
@@ -96,6 +97,7 @@ def test_the_documented_policy_loads(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     shutil.copytree(ROOT / "keys", tmp_path / "keys")
     (tmp_path / "docs" / "policy.yaml").write_text(_documented()[0])
+    (tmp_path / "docs" / "trusted_root.json").write_bytes(trusted_root())
     assert len(load_policy(str(tmp_path / "docs" / "policy.yaml")).lanes) == 5
 
 
