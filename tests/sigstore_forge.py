@@ -132,6 +132,10 @@ class Authority:
     leaf_not_after: datetime | None = None
     """The end of the lower certificate, if it is another."""
     usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.TIME_STAMPING
+    between: bool = False
+    """Whether a certificate stands between the two."""
+    alone: bool = False
+    """Whether the lower certificate signs itself, and there is no other."""
 
     @cached_property
     def key(self) -> ec.EllipticCurvePrivateKey:
@@ -139,21 +143,28 @@ class Authority:
         return p256(self.name)
 
     @cached_property
-    def chain(self) -> tuple[x509.Certificate, x509.Certificate]:
-        """The lower certificate and the root."""
-        return self._lower(), self._root()
+    def chain(self) -> tuple[x509.Certificate, ...]:
+        """The lower certificate first, the root last."""
+        if self.alone:
+            return (self._lower("lower"),)
+        if not self.between:
+            return self._lower("root"), self._root()
+        middle = self._authority(self._builder("middle", "root", p256(f"{self.name} middle"), self.not_after), "root")
+        return self._lower("middle"), middle, self._root()
 
     def _root(self) -> x509.Certificate:
+        return self._authority(self._builder("root", "root", p256(f"{self.name} root"), self.not_after), "root")
+
+    def _authority(self, builder: x509.CertificateBuilder, above: str) -> x509.Certificate:
         return (
-            self._builder("root", "root", p256(f"{self.name} root"), self.not_after)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
+            builder.add_extension(x509.BasicConstraints(ca=True, path_length=2), critical=True)
             .add_extension(_key_usage(sign=False, certify=True), critical=True)
-            .sign(p256(f"{self.name} root"), SHA256, ecdsa_deterministic=True)
+            .sign(p256(f"{self.name} {above}"), SHA256, ecdsa_deterministic=True)
         )
 
-    def _lower(self) -> x509.Certificate:
-        above = p256(f"{self.name} root")
-        builder = self._builder("lower", "root", self.key, self.leaf_not_after or self.not_after).add_extension(
+    def _lower(self, issuer: str) -> x509.Certificate:
+        above = self.key if issuer == "lower" else p256(f"{self.name} {issuer}")
+        builder = self._builder("lower", issuer, self.key, self.leaf_not_after or self.not_after).add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(above.public_key()), critical=False
         )
         if self.timestamping:
@@ -244,6 +255,8 @@ class Log:
     v2: bool = False
     tree: int | None = None
     """The tree's number, which the origin of a Rekor v1 log has behind the host."""
+    named: bytes | None = None
+    """An id that does not follow from its key."""
 
     @cached_property
     def key(self) -> PrivateKey:
@@ -253,6 +266,8 @@ class Log:
     @cached_property
     def id(self) -> bytes:
         """The log's id (RFC 6962 3.2; c2sp.org/signed-note for Ed25519)."""
+        if self.named is not None:
+            return self.named
         if self.v2:
             return hashlib.sha256(self.host.encode() + b"\n\x01" + spki(self.key)[-32:]).digest()
         return hashlib.sha256(spki(self.key)).digest()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from attest.adapters.sigstore.rootfile import TrustedRoot, read_root
+from attest.adapters.sigstore.rootfile import TrustedRoot, _fault, read_root
 from attest.adapters.sigstore.trust import SigstoreTrust
 from attest.core import limits
 from attest.core.keys import public_key
@@ -123,6 +123,11 @@ def test_a_log_of_a_kind_of_key_that_is_not_ours_promises_nothing() -> None:
 def test_what_is_no_trusted_root_is_said(content: bytes, why: str) -> None:
     """The error names the file and what is wrong in it, in one line, and quotes no more of it than needed."""
     assert why in refused(content)
+
+
+def test_a_fault_that_the_models_do_not_explain_is_told() -> None:
+    """Whatever the reader of the models raises, it is told in one line."""
+    assert _fault(ValueError("a\nb")) == "a b"
 
 
 def test_a_client_trust_configuration_gets_a_hint() -> None:

@@ -23,6 +23,7 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # where its docume
     Targets,
     Timestamp,
 )
+from tuf.ngclient.updater import Updater
 
 from attest.adapters.deadline import Deadline
 from attest.adapters.sigstore.roots import PUBLIC_GOOD, TRUSTED_ROOT, Fetched, _carried, fetch, public_good
@@ -371,6 +372,15 @@ def spoil(kept: dict[str, Any], how: str) -> dict[str, Any]:
             other = Repository()
             other.rotate()
             kept["roots"] = [base64.b64encode(other.files["2.root.json"]).decode()]
+        case "foreign repository":
+            other = Repository()
+            other.rotate()
+            other.publish(trusted_root=NEW)
+            kept["roots"] = [base64.b64encode(other.files["2.root.json"]).decode()]
+            kept["targets"] = base64.b64encode(other.files["1.targets.json"]).decode()
+            kept["files"][TRUSTED_ROOT] = base64.b64encode(NEW).decode()
+        case "roots twice":
+            kept["roots"] = [one for one in kept["roots"] for _ in range(2)]
         case "base64":
             kept["targets"] += "\n"
         case "shape":
@@ -380,7 +390,21 @@ def spoil(kept: dict[str, Any], how: str) -> dict[str, Any]:
     return kept
 
 
-@pytest.mark.parametrize("how", ["file", "no file", "targets", "roots", "foreign root", "base64", "shape", "metadata"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "file",
+        "no file",
+        "targets",
+        "roots",
+        "foreign root",
+        "foreign repository",
+        "roots twice",
+        "base64",
+        "shape",
+        "metadata",
+    ],
+)
 def test_what_was_changed_on_the_disk_is_not_used(place: Place, how: str) -> None:
     """What is kept is verified again from the first root on; where it does not hold, it is as if nothing were kept."""
     for _ in range(2):
@@ -439,7 +463,32 @@ def test_a_first_root_that_is_none_is_refused(place: Place) -> None:
 
 def test_a_cache_that_cannot_be_written_is_said(place: Place, tmp_path: Path) -> None:
     """A cache folder that is a file is an error of whoever named it."""
+    place.fetch()
+    metadata = place.kept.parent / "metadata"
+    metadata.rename(tmp_path / "moved")
+    metadata.write_text("")
+    with pytest.raises(UsageError, match="cannot be written"):
+        place.fetch()
     place.cache = tmp_path / "file"
     place.cache.write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
         place.fetch()
+
+
+def test_what_the_client_stumbles_over_is_refused(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the TUF client that is none of its own kinds takes nothing from the repository either."""
+
+    def stumble(_: Updater) -> None:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(Updater, "refresh", stumble)
+    assert "does not verify: 'surprise'" in refused(place)
+
+
+def test_the_bytes_that_are_used_are_the_bytes_that_were_verified(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that changes between its download and its reading is not taken."""
+    (tmp_path / "other").write_bytes(NEW)
+    monkeypatch.setattr(Updater, "find_cached_target", lambda *_: str(tmp_path / "other"))
+    assert "does not verify" in refused(place)

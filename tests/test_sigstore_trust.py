@@ -15,6 +15,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from sigstore.models import Bundle
+from sigstore.verify.verifier import Verifier
 
 from attest.adapters.sigstore.guard import refusing
 from attest.adapters.sigstore.steps import STEPS
@@ -38,6 +40,7 @@ from tests.sigstore_forge import (
     Log,
     Recipe,
     b64,
+    canonical,
     p256,
     pae,
     sign,
@@ -293,6 +296,7 @@ def test_step_3_junk_beside_a_promise_is_refused(kind: str) -> None:
         [Authority(name="timestamps", timestamping=True, usage=ExtendedKeyUsageOID.CODE_SIGNING).described()],
         [TSA.described() | {"certChain": {"certificates": TSA.described()["certChain"]["certificates"][:1]}}],
     ],
+    ids=["none", "another", "begins later", "ended", "another usage", "without its root"],
 )
 def test_step_3_an_authority_that_was_not_valid_is_not_asked(timestamping: list[dict[str, Any]]) -> None:
     """A root without it, with another, before its window, after it, of another usage, or without its root."""
@@ -304,6 +308,20 @@ def test_step_3_every_certificate_of_the_authority_is_valid() -> None:
     tsa = Authority(name="short", timestamping=True, not_after=AT, leaf_not_after=AT + YEAR)
     recipe = Recipe(kind="hashedrekord", stamps=[(tsa, AT + MINUTE)])
     assert code_of(recipe.content, trusted_root(timestamping=[tsa.described()])) == "timestamp-invalid"
+
+
+def test_step_3_an_authority_that_certifies_itself_is_none() -> None:
+    """RFC 3161 asks for a certificate with one purpose: one that is its own root has two."""
+    tsa = Authority(name="alone", timestamping=True, alone=True)
+    recipe = Recipe(kind="hashedrekord", stamps=[(tsa, AT + MINUTE)])
+    assert code_of(recipe.content, trusted_root(timestamping=[tsa.described()])) == "timestamp-invalid"
+
+
+def test_step_3_a_chain_may_have_more_certificates() -> None:
+    """What stands between the signing certificate and the root is used to get from one to the other."""
+    tsa = Authority(name="long", timestamping=True, between=True)
+    recipe = Recipe(kind="hashedrekord", stamps=[(tsa, AT + MINUTE)])
+    assert certify(recipe, trusted_root(timestamping=[tsa.described()])).times == (AT + MINUTE,)
 
 
 def test_step_3_a_time_needs_the_roots_authority_even_beside_a_promise() -> None:
@@ -380,6 +398,22 @@ def test_step_5_the_log_is_the_one_named(kind: str) -> None:
     assert code_of(Recipe(kind=kind).content, trusted_root(logs=[other.described()])) == "log-unknown"
     assert code_of(Recipe(kind=kind, log_id=b"\0" * 32).content) == "log-unknown"
     assert code_of(Recipe(kind=kind, log_id=other.id).content) == "checkpoint-invalid"
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_step_5_no_key_but_that_of_the_log_named_is_tried(kind: str) -> None:
+    """Where the library does not know a log's id it tries every key of the root: a retired one is not among them."""
+    retired, named = Log(host="retired.example.org", v2=True), Log(host="named.example.org", v2=True, named=b"n" * 32)
+    logs = [named.described(), retired.described(end=AT), REKOR_V1.described(), REKOR_V2.described()]
+    ct_logs = [Log(host="ct2.example.org", named=b"m" * 32).described(), CT.described(end=AT)]
+    root = trusted_root(logs=logs, ct_logs=ct_logs)
+    good = Certificate(ct_logs=(Log(host="ct2.example.org", named=b"m" * 32),))
+    stolen = dataclasses.replace(good, ct_key=CT.key)
+    assert certify(Recipe(kind=kind, certificate=good), root).times
+    assert code_of(Recipe(kind=kind, certificate=stolen).content, root) == "sct-invalid"
+    recipe = Recipe(kind=kind, certificate=good, log=named, stamps=[(TSA, AT + MINUTE)], promised=False)
+    assert certify(recipe, root).times
+    assert code_of(dataclasses.replace(recipe, checkpoint_key=retired.key).content, root) == "checkpoint-invalid"
 
 
 # Steps 6 to 13.
@@ -469,9 +503,12 @@ def test_step_11_a_promise_has_to_hold(kind: str, stamps: list[Any]) -> None:
 
 
 def test_step_11_rekor_v2_promises_nothing() -> None:
-    """A time beside a Rekor v2 entry is none, whoever signed it."""
-    promise = {"integratedTime": str(int(AT.timestamp())), "inclusionPromise": {"signedEntryTimestamp": b64(b"x")}}
-    assert code_of(spoiled(V2, lambda one: entry_of(one).update(promise))) == "promise-invalid"
+    """A time beside a Rekor v2 entry is none, not even if the log's own key signed it."""
+    seconds = int(AT.timestamp())
+    promised = {"body": b64(V2.its_body), "integratedTime": seconds, "logID": REKOR_V2.id.hex(), "logIndex": 2}
+    promise = {"signedEntryTimestamp": b64(sign(REKOR_V2.key, canonical(promised)))}
+    content = spoiled(V2, lambda one: entry_of(one).update(integratedTime=str(seconds), inclusionPromise=promise))
+    assert code_of(content) == "promise-invalid"
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -486,17 +523,20 @@ def test_step_12_payload_and_type_are_both_signed(kind: str) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ALL)
-def test_step_12_lengths_count_bytes(kind: str) -> None:
-    """The library counts characters: a type outside of ASCII that was signed so is not signed as DSSE has it."""
+@pytest.mark.parametrize(
+    ("kind", "code"), [("dsse", "not-certified"), ("hashedrekord", "log-entry-differs"), ("intoto", None)]
+)
+def test_step_12_lengths_count_bytes(kind: str, code: str | None) -> None:
+    """The library counts characters, DSSE bytes: of a type outside of ASCII neither reading alone is enough."""
     text = "application/x-é"
-    wrong = f"DSSEv1 {len(text)} {text} ".encode() + b"%d %b" % (len(PAYLOAD), PAYLOAD)
-    for signature in (sign(p256("job"), wrong), sign(p256("job"), pae(text, PAYLOAD))):
-        recipe = Recipe(kind=kind, payload_type=text, signature=signature)
-        if kind == "intoto" and signature != sign(p256("job"), wrong):
-            assert certify(recipe).times  # the steps of ours decide, and count as DSSE does
-        else:
-            assert code_of(recipe.content) in {"signature-invalid", "not-certified", "log-entry-differs"}
+    by_characters = f"DSSEv1 {len(text)} {text} ".encode() + b"%d %b" % (len(PAYLOAD), PAYLOAD)
+    wrong = Recipe(kind=kind, payload_type=text, signature=sign(p256("job"), by_characters))
+    assert code_of(wrong.content) in {"signature-invalid", "log-entry-differs"}
+    right = Recipe(kind=kind, payload_type=text)
+    if code is None:
+        assert certify(right).times  # the library has no part in this kind of entry
+    else:
+        assert code_of(right.content) == code
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -544,6 +584,45 @@ def test_one_root_serves_many_threads() -> None:
             assert len(answers) == 4
             good: dict[bytes, object] = dict.fromkeys(contents[:3], (AT + MINUTE,))
             assert dict(answers) == good | {contents[3]: "signature-invalid"}
+
+
+# What the library might do some day.
+
+
+@pytest.mark.parametrize("kind", ["dsse", "hashedrekord"])
+def test_a_refusal_that_no_step_explains_is_one(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library decides: where it refuses and every step holds, the bundle is refused, with the code for that."""
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("something new")
+
+    monkeypatch.setattr(Verifier, "verify_dsse", refuse)
+    with pytest.raises(NotCertified, match=r"^sigstore: something new$") as caught:
+        certify(Recipe(kind=kind))
+    assert caught.value.code == "not-certified"
+
+
+OTHER_PAYLOAD = Recipe(payload=PAYLOAD + b" ")
+OTHER_CERTIFICATE = Recipe(certificate=Certificate(not_after=AT + 9 * MINUTE))
+
+
+@pytest.mark.parametrize("other", [OTHER_PAYLOAD, OTHER_CERTIFICATE])
+def test_two_readings_of_one_bundle_are_refused(other: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should the library read another signature or certificate out of the same bytes, nobody is to be believed."""
+    read = Bundle.from_json
+    monkeypatch.setattr(Bundle, "from_json", lambda _: read(other.content))
+    with pytest.raises(NotCertified, match=r"two (signatures|certificates) can be read") as caught:
+        certify(Recipe())
+    assert caught.value.code == "bundle-invalid"
+
+
+@pytest.mark.parametrize("seen", [("text/plain", PAYLOAD), (Recipe().payload_type, PAYLOAD + b" ")])
+def test_two_readings_of_one_payload_are_refused(seen: tuple[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the library says that it verified has to be what we have read."""
+    monkeypatch.setattr(Verifier, "verify_dsse", lambda *_: seen)
+    with pytest.raises(NotCertified, match="two payloads can be read") as caught:
+        certify(Recipe())
+    assert caught.value.code == "bundle-invalid"
 
 
 # Whatever the library raises.

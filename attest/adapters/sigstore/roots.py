@@ -190,10 +190,10 @@ def _file(updater: Updater, name: str, url: str) -> bytes:
 
 def _keep(files: Mapping[str, bytes], folder: Path, metadata: Path, root: bytes) -> None:
     """Keep what was fetched in one file, written whole: the roots since the first, the targets' metadata, the files."""
-    history = {int(path.name.partition(".")[0]): path for path in (metadata / "root_history").glob("*.root.json")}
+    history = [(_version(content), content) for content in _contents(metadata / "root_history")]
     first = _version(root)
     kept = {
-        "roots": [_text(history[version].read_bytes()) for version in sorted(history) if version > first],
+        "roots": [_text(content) for version, content in sorted(history) if version > first],
         "targets": _text((metadata / "targets.json").read_bytes()),
         "files": {name: _text(content) for name, content in files.items()},
     }
@@ -226,6 +226,10 @@ def _kept(names: Sequence[str], folder: Path, root: bytes) -> dict[str, bytes] |
     except (RepositoryError, DocumentInvalid, JsonInvalid, ValueError, TypeError, KeyError, AttributeError):
         return None
     return files
+
+
+def _contents(folder: Path) -> Iterator[bytes]:
+    return (path.read_bytes() for path in folder.glob("*.root.json"))
 
 
 def _version(root: bytes) -> int:

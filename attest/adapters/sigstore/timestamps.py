@@ -56,9 +56,8 @@ def _verified(one: TimestampAuthority, response: TimeStampResponse, signature: b
     builder = VerifierBuilder().tsa_certificate(one.chain[0]).add_root_certificate(one.chain[-1])
     for certificate in one.chain[1:-1]:
         builder = builder.add_intermediate_certificate(certificate)
-    if not builder.build().verify_message(response, signature):
-        raise ValueError("it does not verify")
+    verified = builder.build().verify_message(response, signature)
     time = response.tst_info.gen_time.astimezone(UTC)
-    if not one.authority.holds(time):
+    if not (verified and one.authority.holds(time)):
         raise ValueError("the authority was not valid then")
     return time
