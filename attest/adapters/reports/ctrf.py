@@ -49,7 +49,9 @@ def read_ctrf(document: Mapping[str, Json]) -> Content:
         if status not in _STATUS:
             raise ReportInvalid(f"{where}.status {shown(status)} is not known")
         statuses[status] += 1
-        name = joined(*_suites(test.get("suite"), where), a_text(test.get("name"), f"{where}.name"))
+        name, suites = a_text(test.get("name"), f"{where}.name"), _suites(test.get("suite"), where)
+        if suites and not name.startswith(suites[0]):  # pytest's names are paths that start with the file
+            name = joined(*suites, name)
         outcome = _STATUS[status]
         if outcome is Outcome.PASSED and _is_flaky(test, where):
             outcome = Outcome.WARNED
