@@ -97,7 +97,7 @@ def command(
         raise UsageError("of --metadata and --containerfile only one can be standard input")
     has_ended = (
         claims["finished"] is not None
-    )  # without it the context has the moment of signing, not that of the build
+    )  # else the context's is the moment of asking
     collected = collect_claims(_LANE, claims, clock=SystemClock())
     stores = Stores(Connection(timeout=timeout, plain_http=plain_http, ca_file=ca_file, token_hosts=token_hosts))
     (named,) = named_images(stores, (image,), ())
