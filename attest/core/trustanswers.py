@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from attest.core.keys import PublicKey
 from attest.core.strictjson import Json, JsonInvalid, loads
-from attest.core.trustroot import key_bytes, key_details, key_of, log_ids
+from attest.core.trustroot import certificates_of_pem, key_bytes, key_details, key_of, log_ids
 
 if TYPE_CHECKING:  # loaded where a certificate is read, as in attest.core.certificate
     from cryptography import x509
@@ -79,10 +79,8 @@ def read_chain(content: bytes) -> Chain:
     Raises:
         AnswerInvalid: there is no certificate in it, or one cannot be read.
     """
-    from cryptography import x509
-
     try:
-        return tuple(x509.load_pem_x509_certificates(content))
+        return certificates_of_pem(content)
     except ValueError:
         raise AnswerInvalid("no PEM certificates") from None
 

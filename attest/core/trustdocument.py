@@ -29,6 +29,7 @@ from attest.core.trustroot import (
     SigningConfig,
     TrustedRoot,
     certificate_bytes,
+    certificate_of_der,
     key_details,
     key_of,
     origin_of,
@@ -183,13 +184,10 @@ def _authority(value: Json, path: Path) -> Authority:
 
 
 def _certificate(value: Json, path: Path) -> x509.Certificate:
-    from cryptography import x509
-
     members = _members(value, path, {"rawBytes"})
+    der = _bytes(_required(members, path, "rawBytes"), (*path, "rawBytes"))
     try:
-        return x509.load_der_x509_certificate(_bytes(_required(members, path, "rawBytes"), (*path, "rawBytes")))
-    except TrustInvalid:
-        raise
+        return certificate_of_der(der)
     except ValueError:
         raise TrustInvalid((*path, "rawBytes"), "no X.509 certificate in DER") from None
 

@@ -200,6 +200,48 @@ def origin_of(url: str) -> str:
         return ""
 
 
+def certificate_of_der(der: bytes) -> x509.Certificate:
+    """The certificate in DER, every field of which can be read.
+
+    Raises:
+        ValueError: there is none.
+    """
+    from cryptography import x509
+
+    return _read_through(lambda: [x509.load_der_x509_certificate(der)])[0]
+
+
+def certificates_of_pem(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """The certificates in PEM, every field of which can be read; at least one.
+
+    Raises:
+        ValueError: there is none, or one cannot be read.
+    """
+    from cryptography import x509
+
+    return _read_through(lambda: x509.load_pem_x509_certificates(pem))
+
+
+def _read_through(load: Callable[[], list[x509.Certificate]]) -> tuple[x509.Certificate, ...]:
+    """Certificates, after all of each was read: the library reads most fields only when they are asked for."""
+    from cryptography import x509
+
+    try:
+        certificates = tuple(load())
+        for one in certificates:
+            _ = one.subject.rfc4514_string(), one.issuer, one.extensions
+            _ = one.not_valid_before_utc, one.not_valid_after_utc
+    except (
+        ValueError,
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
+        raise ValueError("no X.509 certificate") from error
+    return certificates
+
+
 def certificate_bytes(certificate: x509.Certificate) -> bytes:
     """A certificate as DER."""
     return certificate.public_bytes(serialization.Encoding.DER)
