@@ -242,9 +242,11 @@ def test_the_script_and_the_tests_agree(tmp_path: Path) -> None:
     """`.ci/parts` prints the folders in which the tests look for its builds."""
     # What is not built is named, not built: the stand-ins are there before the script asks.
     cache = tmp_path / "cache"
-    for module in ("peers", "gitea", "sigstore"):
+    for module in ("peers", "gitea", "sigstore", "playwright"):
         folder = find.PROJECT / "tools" / module
         pins = [folder / "go.mod", folder / "go.sum", *folder.glob("timestamp-server/main.go")]
+        if module == "playwright":
+            pins = [folder / "package.json", folder / "package-lock.json"]
         pinned = b"".join(file.read_bytes() for file in pins)
         (cache / hashlib.sha256(pinned).hexdigest()[:16] / "bin").mkdir(parents=True)
     environment = {**os.environ, "ATTEST_PARTS": str(cache)}
@@ -253,7 +255,9 @@ def test_the_script_and_the_tests_agree(tmp_path: Path) -> None:
     assert sorted(printed.split()) == sorted(str(folder / "bin") for folder in cache.iterdir() if folder.is_dir())
     wrong = subprocess.run([*script, "--instal"], env=environment, check=False, capture_output=True, text=True)
     assert (wrong.returncode, wrong.stdout) == (1, "")
-    assert wrong.stderr == "parts: unknown argument '--instal'; usage: .ci/parts [--install | peers | gitea | sigstore]\n"
+    assert wrong.stderr == (
+        "parts: unknown argument '--instal'; usage: .ci/parts [--install | peers | gitea | sigstore | playwright]\n"
+    )
 
 
 def test_the_script_without_go(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ _BUILT_BY_MODULE = {
     "peers": ("cosign", "crane", "oras", "olareg"),
     "gitea": ("gitea",),
     "sigstore": ("fulcio", "rekor-server", "timestamp-server"),
+    "playwright": ("playwright",),
 }
-"""The Go programs that `.ci/parts` builds, by the module under `tools/` that pins them."""
+"""The programs that `.ci/parts` builds or gets, by the folder under `tools/` that pins them."""
 
 
 def cache_root() -> Path:
@@ -31,9 +32,10 @@ def cache_root() -> Path:
 
 @functools.cache
 def _pins(module: str) -> str:
-    """The folder name of a module's builds: the first 16 hex digits over go.mod, go.sum and its own sources."""
+    """The folder name of a module's builds: the first 16 hex digits over what pins it and its own sources."""
     folder = PROJECT / "tools" / module
-    files = [folder / "go.mod", folder / "go.sum", *sorted(folder.glob("*/*.go"))]
+    pins = ("package.json", "package-lock.json") if module == "playwright" else ("go.mod", "go.sum")
+    files = [*(folder / name for name in pins), *sorted(folder.glob("*/*.go"))]
     pinned = b"".join(file.read_bytes() for file in files)
     return hashlib.sha256(pinned).hexdigest()[:16]
 
