@@ -85,7 +85,7 @@ def _uri(text: str) -> str:
 def _issuer(text: str) -> str:
     if text.startswith("http://") and _LOOPBACK.fullmatch(text) is None:
         raise ValueError(f"{_shown(text)}: plain http is for loopback alone; an issuer elsewhere has https")
-    if not text.startswith(("https://", "http://")):
+    if not text.startswith(("https://", "http://")) or text == "https://":
         raise ValueError(
             f"{_shown(text)} is no issuer; write the `iss` of its tokens, as in https://git.example.org/api/actions"
         )

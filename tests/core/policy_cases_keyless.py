@@ -127,6 +127,7 @@ CASES: Final[tuple[tuple[str, str, str], ...]] = (
     ("an issuer over plain http", _ISSUER, "issuer: http://git.example.org/api/actions"),
     ("an issuer that is like loopback", _ISSUER, "issuer: http://127.0.0.1.example.org/api/actions"),
     ("an issuer without a scheme", _ISSUER, "issuer: git.example.org/api/actions"),
+    ("an issuer without a host", _ISSUER, 'issuer: "https://"'),
     ("an empty issuer", _ISSUER, 'issuer: ""'),
     ("an empty identity", "identity: mirror@example.org", 'identity: ""'),
     ("an identity with a space behind it", "identity: mirror@example.org", 'identity: "mirror@example.org "'),
