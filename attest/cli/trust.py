@@ -204,7 +204,7 @@ def _lines(document: TrustDocument, now: datetime) -> Iterator[str]:
     for part in explain(document, now):
         yield click.style(part.title, bold=True)
         for entry in part.entries:
-            for number, line in enumerate(entry.split("\n")):
+            for number, line in enumerate(entry):
                 yield f"  {'  ' if number else ''}{escape(line)}"
         yield ""
     warned = warnings(document, now)

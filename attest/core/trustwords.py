@@ -38,6 +38,8 @@ SCHEMA = "attest.trust/v1"
 _SOON = timedelta(days=30)
 """How long before a chain's end somebody should know."""
 
+_NONE = (("none",),)
+
 
 class Concern(StrEnum):
     """What a warning is about. Stable."""
@@ -64,10 +66,11 @@ class Warned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What there is of one kind; each entry is one sentence, and what belongs to it in further lines."""
+    """What there is of one kind."""
 
     title: str
-    entries: tuple[str, ...]
+    entries: tuple[tuple[str, ...], ...]
+    """Of each its lines: a sentence, and what belongs to it. Names and addresses are as the document has them."""
 
 
 def explain(document: TrustDocument, now: datetime) -> tuple[Part, ...]:
@@ -75,11 +78,11 @@ def explain(document: TrustDocument, now: datetime) -> tuple[Part, ...]:
     parts: list[Part] = []
     if document.root is not None:
         for kind, members in _believed(document.root):
-            parts.append(Part(title=kind, entries=tuple(_entry(one, now) for one in members) or ("none",)))
+            parts.append(Part(title=kind, entries=tuple(_entry(one, now) for one in members) or _NONE))
     if document.signing is not None:
         for kind, services, selector in _asked(document.signing):
-            entries = tuple(_service_entry(service, now) for service in services)
-            parts.append(Part(title=f"signers ask: {kind}", entries=(*entries, *_selector(selector)) or ("none",)))
+            entries = tuple((_service_line(service, now),) for service in services)
+            parts.append(Part(title=f"signers ask: {kind}", entries=(*entries, *_selector(selector)) or _NONE))
     return tuple(parts)
 
 
@@ -156,34 +159,34 @@ def _asked(signing: SigningConfig) -> tuple[tuple[str, Sequence[Service], Select
 # ---- words
 
 
-def _entry(one: Believed, now: datetime) -> str:
+def _entry(one: Believed, now: datetime) -> tuple[str, ...]:
     operator = f" of {one.operator}" if one.operator else ""
     first = f"{_address(one)}{operator}, {_during(one.window, now)}"
     if isinstance(one, Log):
-        return f"{first}\nkey {one.fingerprint} ({one.details})\nlog id {one.log_id.hex()}"
-    return "\n".join([first, *(_certificate_line(certificate) for certificate in one.chain)])
+        return first, f"key {one.fingerprint} ({one.details})", f"log id {one.log_id.hex()}"
+    return first, *(line for certificate in one.chain for line in _certificate_lines(certificate))
 
 
-def _certificate_line(certificate: x509.Certificate) -> str:
+def _certificate_lines(certificate: x509.Certificate) -> tuple[str, str]:
     window = _validity(certificate)
     name = certificate.subject.rfc4514_string() or "a certificate without a name"
-    return f"{name}, {_day(window.start)} to {_day(window.end)}\n  {certificate_fingerprint(certificate)}"
+    return f"{name}, {_day(window.start)} to {_day(window.end)}", f"  {certificate_fingerprint(certificate)}"
 
 
-def _service_entry(service: Service, now: datetime) -> str:
+def _service_line(service: Service, now: datetime) -> str:
     return f"{service.url} of {service.operator}, API version {service.version}, {_during(service.window, now)}"
 
 
-def _selector(selector: Selector | None) -> tuple[str, ...]:
+def _selector(selector: Selector | None) -> tuple[tuple[str], ...]:
     match selector:
         case None:
             return ()
         case Selector(selector="ANY"):
-            return ("one of them",)
+            return (("one of them",),)
         case Selector(selector="ALL"):
-            return ("all of them",)
+            return (("all of them",),)
         case _:
-            return (f"{selector.count} of them",)
+            return ((f"{selector.count} of them",),)
 
 
 def _during(window: Window, now: datetime) -> str:

@@ -551,11 +551,12 @@ def test_hostile_text_is_escaped(doubles: Doubles, tmp_path: Path) -> None:
     """Control characters in names and addresses never reach the terminal."""
     doubles.init(tmp_path, doubles.answers())
     root = load(tmp_path, "trusted_root.json")
-    root["tlogs"][0]["baseUrl"] = "https://\x1b[2Jlog.example.org\n\u202e"
+    root["tlogs"][0]["baseUrl"] = "https://\x1b[2Jlog.example.org\n    key sha256:forged\n\u202e"
     (tmp_path / "root.json").write_text(json.dumps(root))
     done = attest("trust", "show", "root.json", cwd=tmp_path)
     assert done.code == 0
     assert "\x1b" not in done.out
+    assert "\n    key sha256:forged" not in done.out
     assert "\u202e" not in done.out
 
 

@@ -15,7 +15,7 @@ from attest.core.trustdocument import (
     TrustDocument,
 )
 from attest.core.trustroot import Authority, Log, Selector, SigningConfig, TrustedRoot, authority_of
-from attest.core.trustwords import describe, explain, kind_of, warnings
+from attest.core.trustwords import Part, describe, explain, kind_of, warnings
 from tests.core.make_trust import (
     DAY,
     NOW,
@@ -36,6 +36,11 @@ def document(trusted: TrustedRoot | None = None, signs: SigningConfig | None = N
     """A document of what is given."""
     kinds = {(True, False): TRUSTED_ROOT, (False, True): SIGNING_CONFIG, (True, True): TRUST_CONFIG}
     return TrustDocument(media_type=kinds[(trusted is not None, signs is not None)], root=trusted, signing=signs)
+
+
+def joined(part: Part) -> tuple[str, ...]:
+    """The entries of a part, the lines of each in one text."""
+    return tuple("\n".join(lines) for lines in part.entries)
 
 
 def concerns(trusted: TrustedRoot | None = None, signs: SigningConfig | None = None) -> list[str]:
@@ -61,7 +66,7 @@ def test_a_root_in_words() -> None:
         log("https://old.example.org", Window(start=START, end=NOW - DAY), number=1), operator="example.org"
     )
     later = log("https://new.example.org", Window(start=NOW + DAY, end=NOW + 2 * DAY), number=2)
-    parts = {part.title: part.entries for part in explain(document(root(logs=(log(), ended, later))), NOW)}
+    parts = {part.title: joined(part) for part in explain(document(root(logs=(log(), ended, later))), NOW)}
     assert list(parts) == [
         "certificate authorities",
         "transparency logs",
@@ -89,7 +94,7 @@ def test_what_is_not_there_is_said() -> None:
         logs=(replace(log(""), window=Window()), log("", Window(end=NOW + DAY), number=1)),
         timestamp_authorities=(),
     )
-    parts = {part.title: part.entries for part in explain(document(bare), NOW)}
+    parts = {part.title: joined(part) for part in explain(document(bare), NOW)}
     assert parts["timestamp authorities"] == ("none",)
     assert [entry.split(",")[0] for entry in parts["certificate authorities"]] == [
         "tests test root",
@@ -112,7 +117,7 @@ def test_a_certificate_without_a_name() -> None:
     builder = builder.public_key(key.public_key()).serial_number(1).not_valid_before(START).not_valid_after(NOW)
     anonymous = authority_of("https://fulcio.example.org", (builder.sign(key, hashes.SHA256()),), OPEN)
     (part, *_) = explain(document(root(certificate_authorities=(anonymous,))), NOW)
-    assert "\na certificate without a name, 2026-01-01 to 2026-06-01\n" in part.entries[0]
+    assert "\na certificate without a name, 2026-01-01 to 2026-06-01\n" in joined(part)[0]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +131,7 @@ def test_a_certificate_without_a_name() -> None:
 )
 def test_a_signing_configuration_in_words(selector: Selector | None, said: tuple[str, ...]) -> None:
     """Services are listed with their version, and how many of them are asked."""
-    parts = {part.title: part.entries for part in explain(document(None, signing(log_selector=selector)), NOW)}
+    parts = {part.title: joined(part) for part in explain(document(None, signing(log_selector=selector)), NOW)}
     expected = "https://rekor.example.org of example.org, API version 2, from 2026-01-01T00:00:00Z on"
     assert parts["signers ask: transparency logs"] == (expected, *said)
     assert parts["signers ask: identity providers"] == ("none",)
