@@ -285,6 +285,3 @@ def _be_quiet() -> None:
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
     warnings.filterwarnings("ignore", message="Parsed a serial number", category=UserWarning)
-
-
-__all__ = ["SigstoreTrust"]
