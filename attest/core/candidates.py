@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from attest.core import limits
+from attest.core.failures import failures
 from attest.core.identity import Credential, certificate_document
 from attest.core.policy import Lane, Policy
 from attest.core.predicates import Result
-from attest.core.testresult import failures
 from attest.core.reference import Digest, digest_of
 from attest.core.release import ReleaseImage
 from attest.core.statement import Context, format_time

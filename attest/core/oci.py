@@ -24,10 +24,6 @@ BUNDLE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
 BUNDLE_PREFIX: Final = "application/vnd.dev.sigstore.bundle"
 DSSE_ENVELOPE: Final = "application/vnd.dsse.envelope.v1+json"
 IN_TOTO: Final = "application/vnd.in-toto+json"
-REPORT: Final = "application/vnd.attest-gate.report.v1"
-"""The artifact type of a test report that is kept beside an image."""
-IMAGE_OF_REPORT: Final = "attest-gate/image"
-"""Its annotation that names the image."""
 
 MANIFEST_TYPES: Final = (MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_LIST)
 """What an Accept header asks for, in this order."""
@@ -188,36 +184,6 @@ def attestation_manifest(
         },
     }
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
-
-
-def report_manifest(*, report: bytes, media_type: str, image: Digest) -> bytes:
-    """The manifest of a test report that is kept beside an image (image-spec, "Guidelines for Artifact Usage").
-
-    It has no subject: a report is no attestation, and no reader of attestations should have to look at it. The same
-    report of the same image always has the same manifest.
-    """
-    document = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "artifactType": REPORT,
-        "config": {"mediaType": EMPTY, "digest": EMPTY_DIGEST, "size": len(EMPTY_BLOB)},
-        "layers": [{"mediaType": media_type, "digest": digest_of(report), "size": len(report)}],
-        "annotations": {IMAGE_OF_REPORT: image},
-    }
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
-
-
-def report_layer(manifest: Manifest | Index, *, image: Digest, report: Digest) -> Descriptor:
-    """The report in a manifest that is kept for this image.
-
-    Raises:
-        OciInvalid: it is no such manifest, or of another image or report.
-    """
-    if not isinstance(manifest, Manifest) or manifest.artifact_type != REPORT or len(manifest.layers) != 1:
-        raise OciInvalid("not a test report")
-    if manifest.annotations.get(IMAGE_OF_REPORT) != image or manifest.layers[0].digest != report:
-        raise OciInvalid(f"not the report {report} of {image}")
-    return manifest.layers[0]
 
 
 def _refuse_members(document: dict[str, Json], media_type: str, *names: str) -> None:

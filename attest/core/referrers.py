@@ -44,11 +44,6 @@ def is_own_tag(subject: Digest, tag: str) -> bool:
     return tag.startswith(prefix) and _OWN_TAIL.fullmatch(tag, len(prefix)) is not None
 
 
-def report_tag(image: Digest, report: Digest) -> str:
-    """The tag of a test report that is kept beside an image: whoever knows both digests finds it without a list."""
-    return f"{fallback_tag(image)}.report-{report.removeprefix('sha256:')[:_OWN_HEX]}"
-
-
 def tag_names(tag: str, manifest: Digest) -> bool:
     """Whether an own tag is the one of this manifest."""
     return tag.endswith(_OWN + manifest.removeprefix("sha256:")[:_OWN_HEX])

@@ -14,14 +14,12 @@ from urllib.parse import quote
 from attest.core import limits
 from attest.core.predicates import test_result
 from attest.core.reference import Digest
-from attest.core.strictjson import Json, shown
+from attest.core.strictjson import Json
 from attest.core.testreport import Counts, Judged, Report, count
 
 _REASON: Final = 500
 """Characters of a reason; the whole of it is shown where it is found."""
 _REASONS: Final = 10
-_FIRST: Final = 3
-"""Failed tests that a refusal names."""
 
 
 def judged_predicate(
@@ -51,22 +49,6 @@ def judged_predicate(
     if judged.min_coverage is not None:
         predicate["attest_minCoverage"] = float(judged.min_coverage)
     return predicate
-
-
-def failures(predicate: Mapping[str, Json]) -> str:
-    """What a test-result says that failed, to stand behind the word FAILED: the first tests, else the first reason.
-
-    Empty where it says neither. What is signed is foreign text all the same: it is quoted, and cut.
-    """
-    names = [name for name in _list(predicate, "failedTests") if isinstance(name, str)]
-    if not names:
-        reasons = [reason for reason in _list(predicate, "attest_reasons") if isinstance(reason, str)]
-        return f": {shown(reasons[0])}" if reasons else ""
-    omitted = predicate.get("attest_omittedTests")
-    left_out = omitted.get("failedTests") if isinstance(omitted, dict) else None
-    more = max(0, len(names) - _FIRST) + (left_out if type(left_out) is int and left_out > 0 else 0)
-    first = ", ".join(shown(name) for name in names[:_FIRST])
-    return f": {first} and {more} more" if more > 0 else f": {first}"
 
 
 def report_resource(report: Report, *, manifest: Digest | None) -> dict[str, Json]:
@@ -126,8 +108,3 @@ def _fitting(names: Iterable[str], room: int) -> tuple[list[str], int]:
         room -= size
         kept.append(name)
     return kept, room
-
-
-def _list(predicate: Mapping[str, Json], field: str) -> list[Any]:
-    found = predicate.get(field)
-    return found if isinstance(found, list) else []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.core.testresult import failures
+from attest.core.failures import failures
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 from attest.core import oci, referrers
 from attest.core.oci import Descriptor, Manifest
-from attest.core.reference import RegistryTag, digest_of, parse_reference
+from attest.core.reference import digest_of, parse_reference
 from tests.core import make
 
 SUBJECT, ONE, TWO = make.digest("subject"), make.digest("one"), make.digest("two")
@@ -117,13 +117,3 @@ def test_nothing_is_written_where_nothing_is_missing() -> None:
     assert referrers.merged_index(present, [{"digest": ONE}]) is None
     without = referrers.merged_index({"x": 1}, [{"digest": ONE}])
     assert without == b'{"x":1,"manifests":[{"digest":"%s"}]}' % ONE.encode()
-
-
-def test_the_tag_of_a_report_is_of_one_image_and_one_report() -> None:
-    """It differs with either digest, fits into a tag, and is neither an own tag nor one of the other schemes."""
-    tag = referrers.report_tag(SUBJECT, ONE)
-    assert len({tag, referrers.report_tag(SUBJECT, TWO), referrers.report_tag(ONE, SUBJECT)}) == 3
-    assert isinstance(parse_reference(f"registry.example.org/app:{tag}"), RegistryTag)
-    assert tag.startswith(f"{referrers.fallback_tag(SUBJECT)}.report-")
-    assert not referrers.is_own_tag(SUBJECT, tag)
-    assert tag not in {referrers.fallback_tag(SUBJECT), referrers.legacy_tag(SUBJECT)}

@@ -7,6 +7,7 @@ from typing import Any, Final
 from attest.adapters.layout.directory import LayoutDirectory
 from attest.core import limits, oci, referrers
 from attest.core.reference import Digest, digest_of
+from attest.core.reportartifact import TYPE, read_manifest, report_tag, write_manifest
 from attest.core.strictjson import loads
 from attest.errors import LimitExceeded, NotFound, NotPublished, StoreMisbehaved
 
@@ -26,13 +27,13 @@ def store_report(path: str, image: Digest, report: bytes, *, media_type: str) ->
     """
     if len(report) > limits.REPORT:
         raise LimitExceeded(f"the report has {len(report)} bytes; at most {limits.REPORT} are kept")
-    manifest = oci.report_manifest(report=report, media_type=media_type, image=image)
-    digest, name = digest_of(manifest), referrers.report_tag(image, digest_of(report))
+    manifest = write_manifest(report=report, media_type=media_type, image=image)
+    digest, name = digest_of(manifest), report_tag(image, digest_of(report))
     entry = {
         "mediaType": oci.MANIFEST,
         "digest": digest,
         "size": len(manifest),
-        "artifactType": oci.REPORT,
+        "artifactType": TYPE,
         "annotations": {_REF_NAME: name},
     }
     with LayoutDirectory(path) as directory:
@@ -43,7 +44,7 @@ def store_report(path: str, image: Digest, report: bytes, *, media_type: str) ->
                 _fetch(directory, image, digest_of(report))
             except NotFound:
                 continue
-            return oci.Descriptor(media_type=oci.MANIFEST, digest=digest, size=len(manifest), artifact_type=oci.REPORT)
+            return oci.Descriptor(media_type=oci.MANIFEST, digest=digest, size=len(manifest), artifact_type=TYPE)
     raise NotPublished(
         f"the report was written to {path}, but another program removed it from index.json each time",
         hint="let one program at a time write to an image layout",
@@ -62,7 +63,7 @@ def fetch_report(path: str, image: Digest, report: Digest) -> bytes:
 
 
 def _fetch(directory: LayoutDirectory, image: Digest, report: Digest) -> bytes:
-    name = referrers.report_tag(image, report)
+    name = report_tag(image, report)
     for entry in _index(directory).manifests:
         if entry.annotations.get(_REF_NAME, "").rpartition(":")[2] != name:
             continue
@@ -70,7 +71,7 @@ def _fetch(directory: LayoutDirectory, image: Digest, report: Digest) -> bytes:
         try:
             content = directory.read_blob(entry.digest, limit=limits.MANIFEST)
             parsed = oci.parse_manifest(content, media_type=entry.media_type)
-            layer = oci.report_layer(parsed, image=image, report=report)
+            layer = read_manifest(parsed, image=image, report=report)
             return directory.read_blob(layer.digest, limit=limits.REPORT)
         except NotFound as error:
             raise StoreMisbehaved(f"{where} is named there, but the layout does not hold all of it") from error

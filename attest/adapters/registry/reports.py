@@ -9,9 +9,9 @@ from __future__ import annotations
 from attest.adapters.registry.crew import both
 from attest.adapters.registry.repository import RemoteRepository
 from attest.core import limits
-from attest.core.oci import EMPTY_BLOB, MANIFEST, REPORT, Descriptor, OciInvalid, report_layer, report_manifest
+from attest.core.oci import EMPTY_BLOB, MANIFEST, Descriptor, OciInvalid
 from attest.core.reference import Digest, digest_of
-from attest.core.referrers import report_tag
+from attest.core.reportartifact import TYPE, read_manifest, report_tag, write_manifest
 from attest.errors import LimitExceeded, NotFound, NotPublished, StoreMisbehaved
 
 
@@ -27,7 +27,7 @@ def store_report(repository: RemoteRepository, image: Digest, report: bytes, *, 
 
     if len(report) > limits.REPORT:
         raise LimitExceeded(f"the report has {len(report)} bytes; at most {limits.REPORT} are kept")
-    manifest = report_manifest(report=report, media_type=media_type, image=image)
+    manifest = write_manifest(report=report, media_type=media_type, image=image)
     digest, tag = digest_of(manifest), report_tag(image, digest_of(report))
     pusher = Pusher(repository)
     both(lambda: pusher.push_blob(report), lambda: pusher.push_blob(EMPTY_BLOB))
@@ -40,7 +40,7 @@ def store_report(repository: RemoteRepository, image: Digest, report: bytes, *, 
             f"the report was pushed to {repository.repository}, and cannot be read back: {error.message}",
             hint="signing again does no harm",
         ) from error
-    return Descriptor(media_type=MANIFEST, digest=digest, size=len(manifest), artifact_type=REPORT)
+    return Descriptor(media_type=MANIFEST, digest=digest, size=len(manifest), artifact_type=TYPE)
 
 
 def fetch_report(repository: RemoteRepository, image: Digest, report: Digest) -> bytes:
@@ -56,7 +56,7 @@ def fetch_report(repository: RemoteRepository, image: Digest, report: Digest) ->
     if found is None:
         raise NotFound(f"{repository.repository} keeps no report {report} of {image}")
     try:
-        layer = report_layer(found.document, image=image, report=report)
+        layer = read_manifest(found.document, image=image, report=report)
     except OciInvalid as error:
         raise StoreMisbehaved(f"the tag {tag} of {repository.repository}: {error}") from error
     return repository.blob(layer, limit=limits.REPORT)
