@@ -15,8 +15,6 @@ from attest.core.referrers import fallback_tag
 
 TYPE: Final = "application/vnd.attest-gate.report.v1"
 """The artifact type."""
-IMAGE: Final = "attest-gate/image"
-"""The annotation of the manifest that names the image."""
 _HEX: Final = 40
 
 
@@ -25,10 +23,10 @@ def report_tag(image: Digest, report: Digest) -> str:
     return f"{fallback_tag(image)}.report-{report.removeprefix('sha256:')[:_HEX]}"
 
 
-def write_manifest(*, report: bytes, media_type: str, image: Digest) -> bytes:
+def write_manifest(*, report: bytes, media_type: str) -> bytes:
     """The manifest of a test report that is kept beside an image (image-spec, "Guidelines for Artifact Usage").
 
-    The same report of the same image always has the same manifest.
+    The same report always has the same manifest, beside whatever image it is kept.
     """
     document = {
         "schemaVersion": 2,
@@ -36,19 +34,18 @@ def write_manifest(*, report: bytes, media_type: str, image: Digest) -> bytes:
         "artifactType": TYPE,
         "config": {"mediaType": EMPTY, "digest": EMPTY_DIGEST, "size": len(EMPTY_BLOB)},
         "layers": [{"mediaType": media_type, "digest": digest_of(report), "size": len(report)}],
-        "annotations": {IMAGE: image},
     }
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
 
 
-def read_manifest(manifest: Manifest | Index, *, image: Digest, report: Digest) -> Descriptor:
-    """The report in a manifest that is kept for this image.
+def read_manifest(manifest: Manifest | Index, *, report: Digest) -> Descriptor:
+    """The report in its manifest.
 
     Raises:
-        OciInvalid: it is no such manifest, or of another image or report.
+        OciInvalid: it is no such manifest, or of another report.
     """
     if not isinstance(manifest, Manifest) or manifest.artifact_type != TYPE or len(manifest.layers) != 1:
         raise OciInvalid("not a test report")
-    if manifest.annotations.get(IMAGE) != image or manifest.layers[0].digest != report:
-        raise OciInvalid(f"not the report {report} of {image}")
+    if manifest.layers[0].digest != report:
+        raise OciInvalid(f"not the report {report}")
     return manifest.layers[0]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from attest.adapters.layout.directory import LayoutDirectory
-from attest.core import limits, oci, referrers
+from attest.core import limits, oci
 from attest.core.reference import Digest, digest_of
 from attest.core.reportartifact import TYPE, read_manifest, report_tag, write_manifest
 from attest.core.strictjson import loads
@@ -27,7 +28,7 @@ def store_report(path: str, image: Digest, report: bytes, *, media_type: str) ->
     """
     if len(report) > limits.REPORT:
         raise LimitExceeded(f"the report has {len(report)} bytes; at most {limits.REPORT} are kept")
-    manifest = write_manifest(report=report, media_type=media_type, image=image)
+    manifest = write_manifest(report=report, media_type=media_type)
     digest, name = digest_of(manifest), report_tag(image, digest_of(report))
     entry = {
         "mediaType": oci.MANIFEST,
@@ -71,7 +72,7 @@ def _fetch(directory: LayoutDirectory, image: Digest, report: Digest) -> bytes:
         try:
             content = directory.read_blob(entry.digest, limit=limits.MANIFEST)
             parsed = oci.parse_manifest(content, media_type=entry.media_type)
-            layer = read_manifest(parsed, image=image, report=report)
+            layer = read_manifest(parsed, report=report)
             return directory.read_blob(layer.digest, limit=limits.REPORT)
         except NotFound as error:
             raise StoreMisbehaved(f"{where} is named there, but the layout does not hold all of it") from error
@@ -81,16 +82,24 @@ def _fetch(directory: LayoutDirectory, image: Digest, report: Digest) -> bytes:
 
 
 def _add(directory: LayoutDirectory, entry: dict[str, Any], blobs: tuple[bytes, ...]) -> None:
-    """Write the blobs, then the index that names them. Call it under the lock."""
-    _index(directory)
-    index = referrers.merged_index(loads(directory.read_index()), [entry])
-    if index is not None and len(index) > limits.MANIFEST:
-        raise LimitExceeded(f"{directory.path} has no room in its index.json for another report")
+    """Write the blobs, then the index that names them. Call it under the lock.
+
+    One manifest may have several entries: the same report, beside several images.
+    """
+    name = entry["annotations"][_REF_NAME]
+    present = _index(directory).manifests
+    document = loads(directory.read_index())
     for blob in blobs:
         directory.write_blob(blob)
+    if any(known.digest == entry["digest"] and known.annotations.get(_REF_NAME) == name for known in present):
+        directory.sync_blobs()
+        return
+    document["manifests"].append(entry)
+    index = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    if len(index) > limits.MANIFEST:
+        raise LimitExceeded(f"{directory.path} has no room in its index.json for another report")
     directory.sync_blobs()
-    if index is not None:
-        directory.write_index(index)
+    directory.write_index(index)
 
 
 def _index(directory: LayoutDirectory) -> oci.Index:

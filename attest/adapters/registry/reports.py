@@ -27,7 +27,7 @@ def store_report(repository: RemoteRepository, image: Digest, report: bytes, *, 
 
     if len(report) > limits.REPORT:
         raise LimitExceeded(f"the report has {len(report)} bytes; at most {limits.REPORT} are kept")
-    manifest = write_manifest(report=report, media_type=media_type, image=image)
+    manifest = write_manifest(report=report, media_type=media_type)
     digest, tag = digest_of(manifest), report_tag(image, digest_of(report))
     pusher = Pusher(repository)
     both(lambda: pusher.push_blob(report), lambda: pusher.push_blob(EMPTY_BLOB))
@@ -56,7 +56,7 @@ def fetch_report(repository: RemoteRepository, image: Digest, report: Digest) ->
     if found is None:
         raise NotFound(f"{repository.repository} keeps no report {report} of {image}")
     try:
-        layer = read_manifest(found.document, image=image, report=report)
+        layer = read_manifest(found.document, report=report)
     except OciInvalid as error:
         raise StoreMisbehaved(f"the tag {tag} of {repository.repository}: {error}") from error
     return repository.blob(layer, limit=limits.REPORT)
