@@ -57,3 +57,27 @@ TEST_NAME: Final = 4_096
 """Characters of a test's name."""
 TEST_NAMES: Final = 32 * 1024
 """Bytes of JSON that the names in one test-result take: with its signature it stays under 64 KiB."""
+LAYERS: Final = 512
+"""Layers of one image; overlay filesystems stack at most 500."""
+LAYER_BYTES: Final = 64 * 1024 * MIB
+"""Bytes of one layer, uncompressed."""
+LAYER_RATIO: Final = 256
+"""Times that a layer may grow when it is uncompressed, after its first `LAYER_FREE` bytes."""
+LAYER_FREE: Final = 256 * MIB
+"""Uncompressed bytes of a layer that are read whatever its ratio."""
+ENTRIES: Final = 500_000
+"""Entries of all layers of one image."""
+ENTRY_PATH: Final = 4_096
+"""Bytes of a path in a layer, and of the target of a link: PATH_MAX."""
+PAX_HEADER: Final = MIB
+"""Bytes of the extended header of one entry."""
+PAX_TOTAL: Final = 64 * MIB
+"""Bytes of all extended headers of one layer."""
+PACKAGE_DATABASE: Final = 64 * MIB
+"""Bytes of one database of installed packages."""
+PACKAGE_FILE: Final = 4 * MIB
+"""Bytes of the file by which one package says what it is."""
+ACCOUNTS_FILE: Final = 4 * MIB
+"""Bytes of /etc/passwd, and of its companions."""
+PACKAGE_FILES: Final = 128 * MIB
+"""Bytes of all such files in one layer."""
