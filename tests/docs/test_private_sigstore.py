@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from ruamel.yaml import YAML
 
+from attest.core.trustwords import Concern
 from tests.cli.running import clean_environment
 from tests.parts import loopback, web
 from tests.parts.find import PROJECT, require
@@ -46,6 +48,14 @@ def service_commands() -> dict[str, list[str]]:
     (block,) = blocks("## The services", "sh")
     lines = [shlex.split(line) for line in block.replace("\\\n", " ").splitlines() if line.strip()]
     return {line[0]: line for line in lines}
+
+
+def next_second() -> str:
+    """The next whole second, after it has passed: timestamps have no parts of one."""
+    begin = int(time.time()) + 1
+    while time.time() <= begin + 1:
+        time.sleep(0.05)
+    return datetime.fromtimestamp(begin, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Front:
@@ -100,14 +110,14 @@ class Site:
             text = re.sub(re.escape(example) + r"(?![\w.-])", real, text)
         return text
 
-    def run(self, script: str, *, folder: Path | None = None, **variables: str) -> str:
-        """Run a block of the document; what it printed."""
+    def run(self, script: str, *, folder: Path | None = None, expect: int = 0, **variables: str) -> str:
+        """Run a block of the document, which ends with the exit code that is expected; what it printed."""
         environment = clean_environment(self.folder, **variables)
         environment["PATH"] = f"{self.folder / 'bin'}{os.pathsep}{environment['PATH']}"
         command = ["bash", "-euo", "pipefail", "-c", self.here(script)]
         where = self.folder if folder is None else folder
         done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, (script, done.stdout, done.stderr)
+        assert done.returncode == expect, (script, done.stdout, done.stderr)
         return done.stdout
 
     @contextlib.contextmanager
@@ -147,10 +157,10 @@ class Site:
         self.run(f"attest sign {image} {what} {how} {source}")
         return image
 
-    def verify(self, *images: str) -> None:
-        """Verify images with the document's policy, each by itself."""
-        for image in images:
-            self.run(f"attest verify {image} --repository {REPOSITORY} --policy policy.yaml")
+    def verify(self, *images: str, expect: int = 0) -> str:
+        """Verify images with the document's policy, each by itself; what was printed."""
+        lines = [f"attest verify {image} --repository {REPOSITORY} --policy policy.yaml" for image in images]
+        return "".join(self.run(line, expect=expect) for line in lines)
 
 
 @pytest.mark.parts
@@ -197,7 +207,10 @@ def test_what_the_document_says_works(tmp_path: Path) -> None:
             assert f"sha256:{certificate.partition('=')[2].replace(':', '').lower()}" in shown
             assert f"key sha256:{key.split()[0]} (PKIX_ED25519)" in shown
             first = site.sign("first", issuers)
-        site.verify(first)
+            site.verify(first)
+            lost = next_second()
+            stolen = site.sign("stolen", issuers)
+            site.verify(stolen)
 
         # New keys of Fulcio and the timestamp authority.
         (tmp_path / "new").mkdir()
@@ -206,6 +219,7 @@ def test_what_the_document_says_works(tmp_path: Path) -> None:
             shutil.copy(tmp_path / "new" / name, tmp_path / name)
         changed = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         with site.serving(services["fulcio"], fulcio), site.serving(services["timestamp-server"], tsa):
+            site.run(f"{rotate.rstrip()} --until {lost}".replace("--output trust ", "--output lost "), changed=changed)
             assert site.run(rotate, changed=changed).count(" (ended)") == 2
             second = site.sign("second", issuers)
             site.verify(first, second)
@@ -218,6 +232,18 @@ def test_what_the_document_says_works(tmp_path: Path) -> None:
                 site.run(move, changed=changed)
                 third = site.sign("third", issuers)
     site.verify(first, second, third)
+
+    # With the keys of Fulcio and the timestamp authority ended when they were lost, what came later is refused.
+    site.verify(stolen)
+    (tmp_path / "policy.yaml").write_text(site.here(policy).replace("trust/trusted_root", "lost/trusted_root"))
+    site.verify(first)
+    assert "[timestamp-invalid]" in site.verify(stolen, expect=1)
+
+
+def test_every_warning_is_explained() -> None:
+    """The table of warnings names each code once, and no other."""
+    table = re.findall(r"^\| `([a-z-]+)` \| ", DOCUMENT.partition("## Rotating keys\n")[2], re.MULTILINE)
+    assert table == [str(concern) for concern in Concern]
 
 
 def test_the_configuration_is_the_one_of_the_tests() -> None:
