@@ -547,6 +547,14 @@ def test_step_13_a_second_signature_is_not_the_logged_one(kind: str) -> None:
     assert code_of(recipe.content) == "log-entry-differs"
 
 
+@pytest.mark.parametrize("kind", ALL)
+def test_step_13_the_body_is_of_the_version_that_the_bundle_says(kind: str) -> None:
+    """A body of another version of its type may mean something else by the same words."""
+    good = Recipe(kind=kind)
+    body = canonical(json.loads(good.its_body) | {"apiVersion": "0.0.7"})
+    assert code_of(dataclasses.replace(good, signature=good.its_signature, body=body).content) == "log-entry-differs"
+
+
 @pytest.mark.parametrize(("kind", "version"), [("rekord", "0.0.1"), ("hashedrekord", "0.0.1"), ("intoto", "0.0.1")])
 def test_step_13_an_entry_of_another_type_is_refused(kind: str, version: str) -> None:
     """An entry that is of no attestation's type is of none."""

@@ -5,12 +5,14 @@ only, so after a refusal the steps are taken again one by one to name the one th
 it has no opinion, entries of Rekor's type intoto, which cosign before v2.3 made and it calls unsupported, the same
 steps decide. `Trust.certify` takes steps 1 to 5 before either.
 
-     1  the bundle: one envelope, one certificate, one log entry         sigstore_bundle.proto
-     2  what the certificate says                                       Fulcio, oid-info.md
-     3  a trusted time: timestamps over the signature, the log's own    RFC 3161 2.4.2; client spec 4.2, "Timestamps"
-     4  the certificate was valid at each of them                       RFC 5280 6.1.3 (a)(2)
-     5  so were an authority and both logs of the trusted root          sigstore_trustroot.proto, `valid_for`
+     1  the bundle: one envelope, one certificate, one log entry       client specification 5; sigstore_bundle.proto
+     2  what the certificate says                                     client specification 4.3; Fulcio, oid-info.md
+     3  a trusted time: timestamps over the signature, the log's own  client specification 4.2; RFC 3161 2.4.2
+     4  the certificate was valid at each of them                     client specification 4.3; RFC 5280 6.1.3 (a)(2)
+     5  so were an authority and both logs of the trusted root        client specification 6; sigstore_trustroot.proto
      6  to 13: `STEPS`
+
+The client specification is `client-spec.md` of sigstore's architecture-docs.
 """
 
 from __future__ import annotations
@@ -178,31 +180,41 @@ def promised(entry: LogEntry, log: TransparencyLog) -> bool:
     return log.key.verifies(entry.promise, entry.promised())
 
 
-def _verify_entry(case: Case) -> None:
+def entry_of_this_envelope(case: Case) -> None:
+    """Step 13 for an entry of Rekor v1, of whose body the library does not compare the version.
+
+    Raises:
+        NotCertified, ValueError: it is of another envelope or certificate.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
+
+    verifier = x509.load_pem_x509_certificate(logged_verifier(case.entry, case.envelope))
+    if verifier.public_bytes(Encoding.DER) != case.leaf.public_bytes(Encoding.DER):
+        raise ValueError("it is of another certificate")
+
+
+def _verify_entry(case: Case) -> None:
     from sigstore.verify.verifier import _validate_hashedrekord_v002_dsse_entry_body
 
     if (case.entry.kind, case.entry.version) == ("hashedrekord", "0.0.2"):
         _validate_hashedrekord_v002_dsse_entry_body(case.bundle)
-        return
-    verifier = x509.load_pem_x509_certificate(logged_verifier(case.entry, case.envelope))
-    if verifier.public_bytes(Encoding.DER) != case.leaf.public_bytes(Encoding.DER):
-        raise ValueError("it is of another certificate")
+    else:
+        entry_of_this_envelope(case)
 
 
 STEPS: Final = (
     Step(
         number=6,
         what="the certificate's chain",
-        specification="RFC 5280 6.1",
+        specification="client specification 4.3; RFC 5280 6.1",
         code=Uncertified.CHAIN_INVALID,
         take=_verify_chain,
     ),
     Step(
         number=7,
         what="the signed certificate timestamp",
-        specification="RFC 6962 3.2 and 3.3",
+        specification="client specification 4.3; RFC 6962 3.2 and 3.3",
         code=Uncertified.SCT_INVALID,
         take=_verify_sct,
     ),
@@ -230,21 +242,21 @@ STEPS: Final = (
     Step(
         number=11,
         what="the log's promise",
-        specification="sigstore_rekor.proto, InclusionPromise",
+        specification="client specification 4.2.2; sigstore_rekor.proto, InclusionPromise",
         code=Uncertified.PROMISE_INVALID,
         take=_verify_promise,
     ),
     Step(
         number=12,
         what="the signature",
-        specification="DSSE v1.0.2, protocol.md",
+        specification="client specification 4.5; DSSE v1.0.2, protocol.md",
         code=Uncertified.SIGNATURE_INVALID,
         take=own_signature,
     ),
     Step(
         number=13,
         what="the log entry",
-        specification="Rekor's types dsse v0.0.1, intoto v0.0.2 and hashedrekord v0.0.2",
+        specification="client specification 4.4; Rekor's types dsse v0.0.1, intoto v0.0.2 and hashedrekord v0.0.2",
         code=Uncertified.LOG_ENTRY_DIFFERS,
         take=_verify_entry,
     ),

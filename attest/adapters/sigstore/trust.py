@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Final
 
 from attest.adapters.sigstore.guard import refusing
 from attest.adapters.sigstore.rootfile import TrustedRoot, read_root
-from attest.adapters.sigstore.steps import REKOR_V1, Case, checkpoint_of_this_log, own_signature, promised, walk
+from attest.adapters.sigstore.steps import (
+    REKOR_V1,
+    Case,
+    checkpoint_of_this_log,
+    entry_of_this_envelope,
+    own_signature,
+    promised,
+    walk,
+)
 from attest.adapters.sigstore.timestamps import MOST, timestamped
 from attest.core.certificate import Certified, NotCertified, Uncertified, read_certificate
 from attest.core.envelope import Envelope, EnvelopeInvalid, pae, read_bundle
@@ -268,6 +276,9 @@ def _decide(case: Case) -> None:
         checkpoint_of_this_log(case)
     with refusing(Uncertified.SIGNATURE_INVALID, "the signature"):
         own_signature(case)
+    if (case.entry.kind, case.entry.version) in REKOR_V1:
+        with refusing(Uncertified.LOG_ENTRY_DIFFERS, "the log entry"):
+            entry_of_this_envelope(case)
     if seen != (case.envelope.payload_type, case.envelope.payload):
         raise NotCertified(Uncertified.BUNDLE_INVALID, "two payloads can be read out of the bundle")
 
