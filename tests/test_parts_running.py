@@ -242,7 +242,7 @@ def test_the_script_and_the_tests_agree(tmp_path: Path) -> None:
     """`.ci/parts` prints the folders in which the tests look for its builds."""
     # What is not built is named, not built: the stand-ins are there before the script asks.
     cache = tmp_path / "cache"
-    for module in ("peers", "gitea", "sigstore", "playwright"):
+    for module in ("peers", "gitea", "sigstore", "lint", "playwright"):
         folder = find.PROJECT / "tools" / module
         pins = [folder / "go.mod", folder / "go.sum", *folder.glob("timestamp-server/main.go")]
         if module == "playwright":
@@ -256,7 +256,7 @@ def test_the_script_and_the_tests_agree(tmp_path: Path) -> None:
     wrong = subprocess.run([*script, "--instal"], env=environment, check=False, capture_output=True, text=True)
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr == (
-        "parts: unknown argument '--instal'; usage: .ci/parts [--install | peers | gitea | sigstore | playwright]\n"
+        "parts: unknown argument '--instal'; usage: .ci/parts [--install | peers | gitea | sigstore | lint | playwright]\n"
     )
 
 
