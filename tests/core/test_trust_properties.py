@@ -30,7 +30,7 @@ from attest.core.trustdocument import (
     root_document,
     write_trust,
 )
-from attest.core.trustwords import describe, explain, warnings
+from attest.core.trustwords import describe, explain
 from tests.core.make_trust import NOW, chain, checkpoint, key_pem, log, log_key, pem, root, signing
 
 # What cryptography announces to refuse one day (a serial number of 0, say) it reads until then.
@@ -47,8 +47,7 @@ def say(content: bytes) -> TrustDocument | None:
     except TrustInvalid:
         return None
     explain(document, NOW)
-    warnings(document, NOW)
-    json.dumps(describe(document, NOW))
+    json.dumps(describe(document, NOW))  # warnings among it
     return document
 
 
@@ -118,5 +117,4 @@ def test_any_window_can_be_explained(start: object, end: object) -> None:
     trusted = root(logs=(log(window=window), replace(log(number=1), window=window)))
     document = TrustDocument(media_type="x", root=trusted, signing=None)
     explain(document, NOW)
-    warnings(document, NOW)
     describe(document, NOW)
