@@ -162,5 +162,6 @@ def test_what_is_published_may_be_of_no_use(spoiled: bytes, signing: Signing, tm
 def test_a_repository_that_is_down_is_3(tmp_path: Path) -> None:
     """Where nobody listens and nothing is kept, the services are not known."""
     url = f"http://{LOOPBACK}:{free_port()}"
-    with pytest.raises(ServiceFailed, match=url):
+    with pytest.raises(ServiceFailed, match=url) as caught:
         public_good(tmp_path, Network(deadline=Deadline(60)), url=url, bootstrap=Repository().bootstrap)
+    assert "--trust-config" in (caught.value.hint or "")

@@ -16,7 +16,7 @@ from attest.adapters.sigstore.exchange import Network, Service, is_safe
 from attest.adapters.sigstore.roots import PUBLIC_GOOD as REPOSITORY
 from attest.adapters.sigstore.roots import SIGNING_CONFIG, TRUSTED_ROOT, fetch
 from attest.core.strictjson import Json, JsonInvalid, loads
-from attest.errors import DocumentInvalid
+from attest.errors import DocumentInvalid, ServiceFailed
 
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig, SigningConfig
@@ -82,11 +82,13 @@ def public_good(cache: Path, network: Network, *, url: str = REPOSITORY, bootstr
     Raises:
         UsageError, ServiceFailed, DocumentInvalid: as `attest.adapters.sigstore.roots.fetch` and `read_services`.
     """
-    fetched = fetch(
-        (TRUSTED_ROOT, SIGNING_CONFIG), cache=cache, deadline=network.deadline, url=url, bootstrap=bootstrap
-    )
+    names = (TRUSTED_ROOT, SIGNING_CONFIG)
+    try:
+        fetched = fetch(names, cache=cache, deadline=network.deadline, url=url, bootstrap=bootstrap)
+    except ServiceFailed as error:
+        raise ServiceFailed(error.message, hint="--trust-config FILE names services of your own") from error
     parts = []
-    for name in (TRUSTED_ROOT, SIGNING_CONFIG):
+    for name in names:
         try:
             parts.append(loads(fetched.files[name]))
         except JsonInvalid as error:
