@@ -1,0 +1,1 @@
+"""Installed packages, read from the databases and files by which package managers know them."""
