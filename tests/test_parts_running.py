@@ -256,7 +256,8 @@ def test_the_script_and_the_tests_agree(tmp_path: Path) -> None:
     wrong = subprocess.run([*script, "--instal"], env=environment, check=False, capture_output=True, text=True)
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr == (
-        "parts: unknown argument '--instal'; usage: .ci/parts [--install | peers | gitea | sigstore | lint | playwright]\n"
+        "parts: unknown argument '--instal'; "
+        "usage: .ci/parts [--install | peers | gitea | sigstore | lint | playwright]\n"
     )
 
 
