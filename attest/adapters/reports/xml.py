@@ -62,10 +62,10 @@ def read_xml(content: bytes, choose: Callable[[str, Mapping[str, str]], Reader])
         parser.close()
     except ReportInvalid as error:
         if error.line is None:
-            error.line, error.column = handler.place()
+            error.line, error.column = parser.place()
         raise
     except DefusedXmlException as error:
-        line, column = handler.place()
+        line, column = parser.place()
         raise ReportInvalid("it declares or names entities, which is refused", line=line, column=column) from error
     except SAXParseException as error:
         raise ReportInvalid(
@@ -74,7 +74,7 @@ def read_xml(content: bytes, choose: Callable[[str, Mapping[str, str]], Reader])
             column=(error.getColumnNumber() or 0) + 1,
         ) from error
     except (SAXException, ValueError) as error:
-        line, column = handler.place()
+        line, column = parser.place()
         raise ReportInvalid(f"not well-formed: {error}", line=line, column=column) from error
     return handler.finish()
 
@@ -88,6 +88,10 @@ class _Parser(DefusedExpatParser):  # type: ignore[misc]  # defusedxml has no ty
     def reset(self) -> None:
         super().reset()
         self._parser.XmlDeclHandler = self._declared
+
+    def place(self) -> tuple[int, int]:
+        """Line and column of what is being read, from 1."""
+        return self._parser.CurrentLineNumber, self._parser.CurrentColumnNumber + 1
 
     def defused_start_doctype_decl(self, name: str, *rest: Any) -> None:
         """Only a name and the place of an external subset, of Cobertura; expat fetches none.
@@ -109,15 +113,6 @@ class _Handler(ContentHandler):
         self._choose = choose
         self._reader: Reader | None = None
         self._depth = 0
-        self._locator: Any = None
-
-    def place(self) -> tuple[int | None, int | None]:
-        if self._locator is None:
-            return None, None
-        return self._locator.getLineNumber(), (self._locator.getColumnNumber() or 0) + 1
-
-    def setDocumentLocator(self, locator: Any) -> None:  # noqa: N802  (the name is SAX's)
-        self._locator = locator
 
     def startElement(self, name: str, attrs: Any) -> None:  # noqa: N802
         self._depth += 1
