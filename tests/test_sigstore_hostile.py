@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from attest.adapters.sigstore.trust import SigstoreTrust
 from attest.core.certificate import Certified, NotCertified
 from attest.core.envelope import Envelope, EnvelopeInvalid, read_bundle
-from tests.sigstore_forge import AT, MINUTE, TSA, Recipe, b64, trusted_root
+from tests.sigstore_forge import Recipe
+from tests.sigstore_instance import AT, MINUTE, TSA, b64, trusted_root
 
 TRUST: Final = SigstoreTrust(trusted_root())
 STAMPS: Final = [(TSA, AT + 2 * MINUTE)]

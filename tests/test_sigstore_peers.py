@@ -15,22 +15,8 @@ from attest.core.certificate import NotCertified
 from tests.parts.find import require
 from tests.parts.process import Command, PartError, plain_environment, run
 from tests.parts.sigstore import PrivateSigstore
-from tests.sigstore_forge import (
-    AT,
-    CA,
-    IDENTITY,
-    ISSUER,
-    MINUTE,
-    PAYLOAD,
-    REKOR_V1,
-    TSA,
-    YEAR,
-    Authority,
-    Certificate,
-    Recipe,
-    p256,
-    trusted_root,
-)
+from tests.sigstore_forge import IDENTITY, ISSUER, PAYLOAD, Certificate, Recipe
+from tests.sigstore_instance import AT, CA, MINUTE, REKOR_V1, TSA, YEAR, Authority, p256, trusted_root
 
 ARTIFACT: Final = b"an artifact"
 TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"

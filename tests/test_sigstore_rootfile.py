@@ -15,7 +15,8 @@ from attest.core.keys import public_key
 from attest.core.rootwindow import Window
 from attest.errors import DocumentInvalid
 from tests.core import make
-from tests.sigstore_forge import AT, CA, CT, REKOR_V1, REKOR_V2, TSA, YEAR, Recipe, b64, trusted_root
+from tests.sigstore_forge import Recipe
+from tests.sigstore_instance import AT, CA, CT, REKOR_V1, REKOR_V2, TSA, YEAR, b64, trusted_root
 
 
 def read(content: bytes) -> TrustedRoot:

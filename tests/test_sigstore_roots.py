@@ -30,7 +30,8 @@ from attest.adapters.sigstore.roots import PUBLIC_GOOD, TRUSTED_ROOT, Fetched, _
 from attest.core.reference import digest_of
 from attest.errors import DeadlineExceeded, DocumentInvalid, ServiceFailed, UsageError
 from tests.parts import loopback
-from tests.sigstore_forge import AT, CA, MINUTE, YEAR, Recipe, trusted_root
+from tests.sigstore_forge import Recipe
+from tests.sigstore_instance import AT, CA, MINUTE, YEAR, trusted_root
 
 OLD, NEW = trusted_root(), trusted_root(authorities=[CA.described(start=AT - YEAR, end=AT + YEAR)])
 ROLES = ("root", "targets", "snapshot", "timestamp")

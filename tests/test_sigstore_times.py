@@ -16,23 +16,8 @@ from hypothesis import strategies as st
 
 from attest.adapters.sigstore.trust import SigstoreTrust
 from tests.core import make
-from tests.sigstore_forge import (
-    AT,
-    IN_TOTO,
-    MINUTE,
-    PAYLOAD,
-    REKOR_V1,
-    REKOR_V2,
-    TSA,
-    YEAR,
-    Authority,
-    Recipe,
-    p256,
-    pae,
-    sign,
-    spki,
-    trusted_root,
-)
+from tests.sigstore_forge import IN_TOTO, PAYLOAD, Recipe, pae
+from tests.sigstore_instance import AT, MINUTE, REKOR_V1, REKOR_V2, TSA, YEAR, Authority, p256, sign, spki, trusted_root
 
 KEY = p256("job")
 HINT = base64.b64encode(hashlib.sha256(spki(KEY)).digest()).decode()

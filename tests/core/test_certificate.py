@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from attest.core.certificate import Certified, NotCertified, Uncertified, read_certificate
 from attest.core.keys import public_key
 from tests.core import make
-from tests.sigstore_forge import CLAIMS, IDENTITY, ISSUER, Certificate, p256, tlv, utf8
+from tests.sigstore_forge import CLAIMS, IDENTITY, ISSUER, Certificate
+from tests.sigstore_instance import p256, tlv, utf8
 
 MODERN = {number: value for number, value in CLAIMS.items() if number != "1"}
 OTHER_NAME = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.7")

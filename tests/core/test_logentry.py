@@ -13,7 +13,8 @@ from attest.core.certificate import NotCertified, Uncertified
 from attest.core.envelope import Envelope, read_bundle
 from attest.core.logentry import logged_verifier
 from attest.core.material import LogEntry, read_material
-from tests.sigstore_forge import PAYLOAD, Certificate, Recipe, b64, canonical
+from tests.sigstore_forge import PAYLOAD, Certificate, Recipe, canonical
+from tests.sigstore_instance import b64
 
 KINDS = ["dsse", "intoto"]
 Change = Callable[[dict[str, Any]], object]

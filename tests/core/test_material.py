@@ -11,7 +11,8 @@ import pytest
 
 from attest.core.envelope import EnvelopeInvalid
 from attest.core.material import Checkpoint, Material, read_checkpoint, read_material
-from tests.sigstore_forge import AT, MINUTE, REKOR_V1, REKOR_V2, TSA, Certificate, Recipe, b64, canonical
+from tests.sigstore_forge import Certificate, Recipe, canonical
+from tests.sigstore_instance import AT, MINUTE, REKOR_V1, REKOR_V2, TSA, b64
 
 V1, V2 = Recipe(stamps=[(TSA, AT), (TSA, AT + MINUTE)]), Recipe(kind="hashedrekord")
 
