@@ -1,6 +1,6 @@
 """The DSSE and in-toto cases of sigstore-conformance: each is decided as it is named, for the reason it is named after.
 
-They stand in `../shared/vectors` beside the project, where they are; tests/test_sigstore_steps.py has vectors of our
+They stand in `../shared/vectors` beside the project, where they are; tests/test_sigstore_trust.py has vectors of our
 own for the same reasons.
 """
 
