@@ -17,12 +17,14 @@ from attest.core.strictjson import shown
 from attest.core.testreport import Format, Outcome
 
 _VERSION: Final = re.compile(r"TAP version ([0-9]{1,4})")
-_PLAN: Final = re.compile(r"1\.\.([0-9]{1,9})(?:\s*#.*)?")
-_POINT: Final = re.compile(r"(not )?ok(?:\s+([0-9]{1,9}))?(?:\s+(.*))?")
-_DIRECTIVE: Final = re.compile(r"(?<!\\)#\s*(skip|todo)\S*(?:\s|$)", re.IGNORECASE)
+_PLAN: Final = re.compile(r"1\.\.([0-9]{1,9})(?:[ \t]*#.*)?")
+_POINT: Final = re.compile(r"(not )?ok(?:[ \t]+([0-9]{1,9}))?(?:[ \t]+(.*))?")
+_DIRECTIVE: Final = re.compile(r"(?<!\\)#[ \t]*(skip|todo)[^ \t]*(?:[ \t]|$)", re.IGNORECASE)
 _BAIL: Final = re.compile(r"Bail out!(.*)")
 _SUBTEST: Final = re.compile(r"# Subtest(?:: (.*))?")
 _INDENT: Final = 4
+_BLANK: Final = " \t"
+"""What may stand around a name; other white space is part of it."""
 
 
 @dataclass(slots=True)
@@ -41,7 +43,7 @@ class _Level:
 
 def starts_tap(text: str) -> bool:
     """Whether the first line that is not blank is one of TAP."""
-    first = text.lstrip().partition("\n")[0].rstrip()
+    first = text.lstrip().partition("\n")[0].rstrip("\r" + _BLANK)
     return any(pattern.fullmatch(first) for pattern in (_VERSION, _PLAN, _POINT, _SUBTEST))
 
 
@@ -71,14 +73,14 @@ class _Reader:
     def line(self, line: str, number: int) -> None:
         self._number = number
         if self._yaml is not None:
-            if line.rstrip() == f"{self._yaml}...":
+            if line.rstrip(_BLANK) == f"{self._yaml}...":
                 self._yaml = None
             return
         if self._opens_yaml(line):
             return
         content = line.lstrip(" ")
         indent = len(line) - len(content)
-        content = content.rstrip()
+        content = content.rstrip(_BLANK)
         if not content or indent % _INDENT:
             return
         if match := _BAIL.fullmatch(content):
@@ -108,7 +110,7 @@ class _Reader:
 
     def _opens_yaml(self, line: str) -> bool:
         indent, after = self._ended
-        if after == self._number - 1 and line.rstrip() == f"{indent}  ---":
+        if after == self._number - 1 and line.rstrip(_BLANK) == f"{indent}  ---":
             self._yaml = f"{indent}  "
             return True
         return False
@@ -145,7 +147,7 @@ class _Reader:
             raise self._error(f"the test number {number} stands twice or is none")
         level.numbers.add(number)
         description, directive = _described(match[3] or "")
-        name = description or f"test {number}"
+        name = description if description.strip() else f"test {number}"
         outcome = _outcome(failed=match[1] is not None, directive=directive)
         self._ended = " " * (depth * _INDENT), self._number
         if inner is None:
@@ -187,8 +189,7 @@ def _described(text: str) -> tuple[str, str]:
     if match := _DIRECTIVE.search(text):
         directive = match[1].lower()
         text = text[: match.start()]
-    text = text.strip()
-    text = text.removeprefix("-").strip()
+    text = text.strip(_BLANK).removeprefix("-").strip(_BLANK)
     return re.sub(r"\\([\\#])", r"\1", text), directive
 
 

@@ -7,7 +7,8 @@ Cobertura put one, is passed over: nothing is ever fetched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 from xml.sax import SAXException, SAXParseException
 from xml.sax.handler import ContentHandler
@@ -53,8 +54,8 @@ def read_xml(content: bytes, choose: Callable[[str, Mapping[str, str]], Reader])
         content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ReportInvalid(f"not UTF-8 at byte {error.start}") from error
-    handler = _Handler(choose)
     parser = _Parser()
+    handler = _Handler(choose, parser.place)
     parser.setContentHandler(handler)
     try:
         for start in range(0, len(content), _CHUNK):
@@ -108,9 +109,12 @@ class _Parser(DefusedExpatParser):  # type: ignore[misc]  # defusedxml has no ty
 
 
 class _Handler(ContentHandler):
-    def __init__(self, choose: Callable[[str, Mapping[str, str]], Reader]) -> None:
+    def __init__(
+        self, choose: Callable[[str, Mapping[str, str]], Reader], place: Callable[[], tuple[int, int]]
+    ) -> None:
         super().__init__()
         self._choose = choose
+        self._place = place
         self._reader: Reader | None = None
         self._depth = 0
 
@@ -119,14 +123,25 @@ class _Handler(ContentHandler):
         if self._depth > limits.REPORT_DEPTH:
             raise ReportInvalid(f"elements are nested deeper than {limits.REPORT_DEPTH}")
         attributes: dict[str, str] = dict(attrs.items())
-        if self._reader is None:
-            self._reader = self._choose(name, attributes)
-        self._reader.start(name, attributes)
+        with self._placed():
+            if self._reader is None:
+                self._reader = self._choose(name, attributes)
+            self._reader.start(name, attributes)
 
     def endElement(self, name: str) -> None:  # noqa: N802
         self._depth -= 1
         if self._reader is not None:
-            self._reader.end(name)
+            with self._placed():
+                self._reader.end(name)
+
+    @contextmanager
+    def _placed(self) -> Iterator[None]:
+        """Say where a reader refused: afterwards expat stands at the end of what it was given."""
+        try:
+            yield
+        except ReportInvalid as error:
+            error.line, error.column = self._place()
+            raise
 
     def skippedEntity(self, name: str) -> None:  # noqa: N802
         raise ReportInvalid(f"the entity {shown(name)} is not declared")
