@@ -54,8 +54,8 @@ TEXTS: Final = (
     "mediaType",
 )
 """Fields of text."""
-STRIDE: Final = 5
-"""Every fifth byte of each field, and its first and last: every element of a certificate is longer than its header."""
+POSITIONS: Final = 120
+"""Where a field is flipped, spread over all of it; a field that is shorter, at every fifth byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +113,12 @@ def has(kind: str, path: str) -> bool:
     return isinstance(key, int) or key in at
 
 
-def flips(kind: str, path: str, mask: int, stride: int) -> Iterator[bytes]:
-    """The bundle with one byte of a field flipped, at each position of the stride."""
+def flips(kind: str, path: str, mask: int, *, every: bool = False) -> Iterator[bytes]:
+    """The bundle with one byte of a field flipped, over a stride that goes through all of it, or at every byte."""
     document = copy.deepcopy(GOOD[kind].document)
     at, key = place(document, path)
     good = base64.b64decode(at[key]) if path in BYTES else at[key].encode()
+    stride = 1 if every else max(5, len(good) // POSITIONS)
     for position in sorted({*range(0, len(good), stride), len(good) - 1}):
         flipped = bytearray(good)
         flipped[position] ^= mask
@@ -151,7 +152,7 @@ def test_the_good_ones_are_good(kind: str) -> None:
 @pytest.mark.parametrize(("kind", "path"), FIELDS)
 def test_no_flip_in_a_field_changes_what_is_certified(kind: str, path: str) -> None:
     """Each field, flipped over a stride: refused, or nothing that was verified is another."""
-    survivors = sum(accepted(kind, content) for content in flips(kind, path, 0x01, STRIDE))
+    survivors = sum(accepted(kind, content) for content in flips(kind, path, 0x01))
     assert survivors == 0 or (kind, path) in UNBOUND
 
 
@@ -185,7 +186,7 @@ def test_no_flip_anywhere_changes_what_is_certified(kind: str, position: int, ma
 @pytest.mark.parametrize(("kind", "path"), FIELDS)
 def test_no_flip_of_any_byte_changes_what_is_certified(kind: str, path: str, mask: int) -> None:
     """Each byte of each field, flipped in four ways."""
-    for content in flips(kind, path, mask, 1):
+    for content in flips(kind, path, mask, every=True):
         accepted(kind, content)
 
 
