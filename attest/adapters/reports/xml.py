@@ -7,8 +7,7 @@ Cobertura put one, is passed over: nothing is ever fetched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 from xml.sax import SAXException, SAXParseException
 from xml.sax.handler import ContentHandler
@@ -123,25 +122,22 @@ class _Handler(ContentHandler):
         if self._depth > limits.REPORT_DEPTH:
             raise ReportInvalid(f"elements are nested deeper than {limits.REPORT_DEPTH}")
         attributes: dict[str, str] = dict(attrs.items())
-        with self._placed():
+        try:
             if self._reader is None:
                 self._reader = self._choose(name, attributes)
             self._reader.start(name, attributes)
+        except ReportInvalid as error:  # said here, for afterwards expat stands at the end of what it was given
+            error.line, error.column = self._place()
+            raise
 
     def endElement(self, name: str) -> None:  # noqa: N802
         self._depth -= 1
         if self._reader is not None:
-            with self._placed():
+            try:
                 self._reader.end(name)
-
-    @contextmanager
-    def _placed(self) -> Iterator[None]:
-        """Say where a reader refused: afterwards expat stands at the end of what it was given."""
-        try:
-            yield
-        except ReportInvalid as error:
-            error.line, error.column = self._place()
-            raise
+            except ReportInvalid as error:
+                error.line, error.column = self._place()
+                raise
 
     def skippedEntity(self, name: str) -> None:  # noqa: N802
         raise ReportInvalid(f"the entity {shown(name)} is not declared")
