@@ -14,12 +14,12 @@ from jsonschema import Draft202012Validator
 
 from attest.core.keys import public_key
 from attest.core.reference import Digest
-from tests import sigstore_forge as forge
 from tests.cli.running import Ended
 from tests.cli.scene import REPOSITORY, TEST_RESULT, Scene, policy_text
 from tests.core import make
 from tests.project import ROOT
-from tests.sigstore_forge import AT, IDENTITY, ISSUER, MINUTE, Certificate, Recipe, trusted_root
+from tests.sigstore_forge import CLAIMS, IDENTITY, ISSUER, Certificate, Recipe
+from tests.sigstore_instance import AT, MINUTE, Authority, trusted_root, utf8
 
 SCHEMA = json.loads((ROOT / "attest" / "schemas" / "verdict.v1.json").read_text())
 SIGNERS = {
@@ -82,7 +82,7 @@ def test_a_lane_of_an_identity_passes(keyless: Scene) -> None:
 
 def test_what_is_no_signers_certificate_is_listed_with_its_reason(keyless: Scene) -> None:
     """The rejected bundle says what about the certificate differs; the lane is missing."""
-    other = {**forge.CLAIMS, "14": forge.utf8("refs/heads/feature")}
+    other = {**CLAIMS, "14": utf8("refs/heads/feature")}
     write(keyless, check=f"{{predicate-type: {TEST_RESULT}, signer: check}}")
     signers = {**SIGNERS, "check": f"{{issuer: {ISSUER}, identity: {IDENTITY}, ref: refs/heads/main}}"}
     rule = f"{{predicate-type: {TEST_RESULT}, signer: check}}"
@@ -165,7 +165,7 @@ def test_inspect_says_whose_certificate_it_is(keyless: Scene) -> None:
     sign(keyless)
     out = keyless.attest("inspect", keyless.image, "--policy", "policy.yaml").out
     assert "signature verified: check" in out
-    (keyless.folder / "root.json").write_bytes(trusted_root(authorities=[forge.Authority(name="evil").described()]))
+    (keyless.folder / "root.json").write_bytes(trusted_root(authorities=[Authority(name="evil").described()]))
     out = keyless.attest("inspect", keyless.image, "--policy", "policy.yaml").out
     assert "unverified: no signer of the policy made its signature" in out
 
