@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from attest.core import limits
@@ -118,6 +118,17 @@ def a_text(value: Json, where: str) -> str:
     """
     if not isinstance(value, str):
         raise ReportInvalid(f"{where} is not a string")
+    return value
+
+
+def a_word(value: Json, known: Container[str], where: str) -> str:
+    """The word that has to be one of those that are known.
+
+    Raises:
+        ReportInvalid: it is another, or no string.
+    """
+    if not isinstance(value, str) or value not in known:
+        raise ReportInvalid(f"{where} {shown(value)} is not known")
     return value
 
 

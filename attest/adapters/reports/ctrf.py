@@ -11,13 +11,14 @@ from attest.adapters.reports.common import (
     ReportInvalid,
     a_number,
     a_text,
+    a_word,
     agree,
     an_array,
     an_object,
     joined,
     tool_name,
 )
-from attest.core.strictjson import Json, shown
+from attest.core.strictjson import Json
 from attest.core.testreport import Format, Outcome
 
 _STATUS: Final[Mapping[str, Outcome]] = {
@@ -45,9 +46,7 @@ def read_ctrf(document: Mapping[str, Json]) -> Content:
     for position, item in enumerate(tests):
         where = f"results.tests[{position}]"
         test = an_object(item, where)
-        status = a_text(test.get("status"), f"{where}.status")
-        if status not in _STATUS:
-            raise ReportInvalid(f"{where}.status {shown(status)} is not known")
+        status = a_word(test.get("status"), _STATUS, f"{where}.status")
         statuses[status] += 1
         name, suites = a_text(test.get("name"), f"{where}.name"), _suites(test.get("suite"), where)
         if suites and not name.startswith(suites[0]):  # pytest's names are paths that start with the file

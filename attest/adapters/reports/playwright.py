@@ -15,6 +15,7 @@ from attest.adapters.reports.common import (
     ReportInvalid,
     a_number,
     a_text,
+    a_word,
     agree,
     an_array,
     an_object,
@@ -75,11 +76,11 @@ def _tests(
 
 def _outcomes(test: Mapping[str, Json], where: str) -> tuple[Outcome, str]:
     """The outcome of a test, and the word that Playwright has for it."""
-    expected = _status(test.get("expectedStatus"), f"{where}.expectedStatus")
+    expected = a_word(test.get("expectedStatus"), _STATUS, f"{where}.expectedStatus")
     as_expected = otherwise = skipped = interrupted = 0
     for number, item in enumerate(an_array(test.get("results"), f"{where}.results")):
         at = f"{where}.results[{number}]"
-        status = _status(an_object(item, at).get("status"), f"{at}.status")
+        status = a_word(an_object(item, at).get("status"), _STATUS, f"{at}.status")
         if status == "interrupted":
             interrupted += 1
         elif status == "skipped":
@@ -96,13 +97,6 @@ def _outcomes(test: Mapping[str, Json], where: str) -> tuple[Outcome, str]:
     if not as_expected and not skipped:
         return Outcome.FAILED, "unexpected"
     return (Outcome.FAILED if interrupted or expected != "passed" else Outcome.WARNED), "flaky"
-
-
-def _status(value: Json, where: str) -> str:
-    status = a_text(value, where)
-    if status not in _STATUS:
-        raise ReportInvalid(f"{where} {shown(status)} is not known")
-    return status
 
 
 def _problem(error: Json) -> str:

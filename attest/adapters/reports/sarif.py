@@ -17,6 +17,7 @@ from attest.adapters.reports.common import (
     ReportInvalid,
     a_number,
     a_text,
+    a_word,
     an_array,
     an_object,
     joined,
@@ -25,20 +26,22 @@ from attest.adapters.reports.common import (
 from attest.core.strictjson import Json, shown
 from attest.core.testreport import Format, Outcome
 
-_LEVELS: Final[Mapping[str, Outcome]] = {
-    "none": Outcome.PASSED,
+_LEVELS: Final[Mapping[str, Outcome | None]] = {
+    "none": None,
     "note": Outcome.WARNED,
     "warning": Outcome.WARNED,
     "error": Outcome.FAILED,
 }
+"""3.27.10; with `none` the kind decides."""
 _KINDS: Final[Mapping[str, Outcome]] = {
+    "fail": Outcome.WARNED,
     "pass": Outcome.PASSED,
     "informational": Outcome.PASSED,
     "notApplicable": Outcome.SKIPPED,
     "open": Outcome.WARNED,
     "review": Outcome.WARNED,
 }
-"""Kinds beside `fail` (3.27.9)."""
+"""3.27.9. A failure of no level does not say how bad it is."""
 _SUPPRESSIONS: Final = frozenset({"accepted", "underReview", "rejected"})
 _BASELINE: Final = frozenset({"new", "unchanged", "updated", "absent"})
 
@@ -125,25 +128,11 @@ class _Run:
             cases.add(name, outcome)
 
     def _outcome(self, result: Mapping[str, Json], where: str) -> Outcome | None:
-        state = result.get("baselineState", "new")
-        if state not in _BASELINE:
-            raise ReportInvalid(f"{where}.baselineState {shown(state)} is not known")
-        if state == "absent":
+        if a_word(result.get("baselineState", "new"), _BASELINE, f"{where}.baselineState") == "absent":
             return None
-        kind = result.get("kind", "fail")
-        if kind != "fail":
-            if kind not in _KINDS:
-                raise ReportInvalid(f"{where}.kind {shown(kind)} is not known")
-            outcome = _KINDS[kind]
-            level = result.get("level", "none")
-        else:
-            outcome, level = Outcome.PASSED, self._level(result, where)
-        if level not in _LEVELS:
-            raise ReportInvalid(f"{where}.level {shown(level)} is not known")
-        if _LEVELS[level] is not Outcome.PASSED:
-            outcome = _LEVELS[level]
-        elif kind == "fail":
-            outcome = Outcome.WARNED  # it fails, and does not say how much
+        kind = a_word(result.get("kind", "fail"), _KINDS, f"{where}.kind")
+        level = self._level(result, where) if kind == "fail" else result.get("level", "none")
+        outcome = _LEVELS[a_word(level, _LEVELS, f"{where}.level")] or _KINDS[kind]
         return Outcome.SKIPPED if _is_suppressed(result, where) else outcome
 
     def _level(self, result: Mapping[str, Json], where: str) -> Json:
@@ -194,10 +183,14 @@ def _notifications(invocation: Mapping[str, Json], where: str) -> list[Mapping[s
 def _is_suppressed(result: Mapping[str, Json], where: str) -> bool:
     """Whether somebody has accepted it (3.27.23): there are suppressions, and none is under review or rejected."""
     suppressions = an_array(result.get("suppressions") or [], f"{where}.suppressions")
-    states = [an_object(item, f"{where}.suppressions").get("status", "accepted") for item in suppressions]
-    for state in states:
-        if state not in _SUPPRESSIONS:
-            raise ReportInvalid(f"{where}: the status {shown(state)} of a suppression is not known")
+    states = [
+        a_word(
+            an_object(item, f"{where}.suppressions").get("status", "accepted"),
+            _SUPPRESSIONS,
+            f"{where}.suppressions: the status",
+        )
+        for item in suppressions
+    ]
     return bool(states) and all(state == "accepted" for state in states)
 
 
