@@ -85,6 +85,7 @@ ADAPTER_LIBRARIES: Final[Mapping[str, frozenset[str]]] = {
     "deadline": frozenset(),
     "documents": frozenset({"ruamel"}),
     "files": frozenset(),
+    "folder": frozenset(),
     "fresh": frozenset(),
     "keys": frozenset({"cryptography", "nacl"}),
     "layout": frozenset(),
@@ -94,6 +95,7 @@ ADAPTER_LIBRARIES: Final[Mapping[str, frozenset[str]]] = {
     "reports": frozenset({"defusedxml"}),
     "sigstore": frozenset({"cryptography", "requests", "rfc3161_client", "sigstore", "sigstore_models", "tuf"}),
     "state": frozenset(),
+    "templates": frozenset({"jinja2"}),
 }
 """The libraries that each adapter is there for. A new adapter gets a line here."""
 
@@ -101,8 +103,8 @@ SHARED_BY_ADAPTERS: Final = frozenset({"deadline", "files"})
 """What every adapter may import although it is one: it needs no library and no other adapter."""
 
 HEAVY: Final = frozenset(
-    {"cel", "id", "in_toto", "jsonschema", "nacl", "oras", "requests", "rfc3161_client", "rich", "sigstore"}
-    | {"sigstore_models", "sqlalchemy", "tuf"}
+    {"cel", "id", "in_toto", "jinja2", "jsonschema", "nacl", "oras", "requests", "rfc3161_client", "rich"}
+    | {"sigstore", "sigstore_models", "sqlalchemy", "tuf"}
 )
 """Libraries that take long to load: imported inside the function that uses them."""
 

@@ -22,6 +22,7 @@ from attest.errors import EXIT_UNDECIDED, EXIT_USAGE, AttestError, InternalError
 _COMMANDS = {
     "attach": ("attest.cli.attach", "Attach a bundle that was made elsewhere."),
     "completion": ("attest.cli.completion", "Print the completion script of a shell."),
+    "init": ("attest.cli.init", "Write a first gate into a repository."),
     "inspect": ("attest.cli.inspect", "Show what is attached to an image."),
     "keygen": ("attest.cli.keygen", "Make a key pair."),
     "policy": ("attest.cli.policy", "Check and explain policies."),

@@ -2,5 +2,6 @@
 
 from attest.adapters.context.detect import Detected, Flags, ForeignCode, detect
 from attest.adapters.context.found import Found, Origin
+from attest.adapters.context.git import find_names
 
-__all__ = ["Detected", "Flags", "ForeignCode", "Found", "Origin", "detect"]
+__all__ = ["Detected", "Flags", "ForeignCode", "Found", "Origin", "detect", "find_names"]

@@ -51,6 +51,13 @@ def find_checkout(environment: Mapping[str, str], cwd: str) -> tuple[Checkout | 
             return None, problem
 
 
+def find_names(environment: Mapping[str, str], cwd: str) -> tuple[str | None, str | None]:
+    """The URL of `origin` and the name of the branch, of a repository that need not have a commit yet."""
+    origin, _ = _git("remote", "get-url", "origin", environment=environment, cwd=cwd)
+    branch, _ = _git("symbolic-ref", "--quiet", "--short", "HEAD", environment=environment, cwd=cwd)
+    return origin or None, branch or None
+
+
 def _git(*arguments: str, environment: Mapping[str, str], cwd: str) -> tuple[str | None, str | None]:
     """What git printed, or None and, in git's words, what stands in the way of a repository that is there."""
     try:
