@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.parts import containers as containers_part
 from tests.parts import cosign as cosign_part
 from tests.parts import docker_registry as docker_registry_part
 from tests.parts import gitea as gitea_part
@@ -119,3 +120,10 @@ def private_sigstore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sigst
     """Fulcio, Rekor v2 and a timestamp server on loopback, which trust an issuer of the tests' own."""
     with sigstore_part.private_sigstore(tmp_path_factory.mktemp("sigstore")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[containers_part.Podman]:
+    """Podman with a storage of its own."""
+    with containers_part.podman(tmp_path_factory.mktemp("podman")) as engine:
+        yield engine
