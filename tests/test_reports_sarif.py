@@ -13,7 +13,7 @@ from attest.core.testreport import Format, Outcome
 from tests.reports import F, P, S, W, cases, outcomes, read, refused, result
 
 
-def run(*results: dict[str, Any], rules: list[dict[str, Any]] | None = None, **members: Any) -> dict[str, Any]:
+def run(*results: Any, rules: list[Any] | None = None, **members: Any) -> dict[str, Any]:
     """A run of the tool `lint`."""
     driver: dict[str, Any] = {"name": "lint", "version": "1.2"}
     if rules is not None:
@@ -206,8 +206,8 @@ def test_findings_without_much(result_: dict[str, Any], name: str) -> None:
         (log(run(found(kind={}))), "kind an object is not known"),
         (log(run(found(baselineState="gone"))), "runs[0].results[0].baselineState 'gone' is not known"),
         (log(run(found(baselineState=[]))), "baselineState an array is not known"),
-        (log(run(found(suppressions=[{"status": "maybe"}]))), "the status 'maybe' of a suppression is not known"),
-        (log(run(found(suppressions=[{"status": []}]))), "of a suppression is not known"),
+        (log(run(found(suppressions=[{"status": "maybe"}]))), "suppressions: the status 'maybe' is not known"),
+        (log(run(found(suppressions=[{"status": []}]))), "the status an array is not known"),
         (log(run(found(suppressions="all"))), "suppressions is not an array"),
         (log(run(found(ruleIndex=7))), "names rule 7, and there are 0"),
         (log(run(found(ruleIndex="0"))), "ruleIndex is no natural number"),
