@@ -37,7 +37,7 @@ def read_ctrf(document: Mapping[str, Json]) -> Content:
     Raises:
         ReportInvalid: it is none, or its summary contradicts its tests.
     """
-    results = an_object(document["results"], "results")
+    results = an_object(document.get("results"), "results")
     tool = an_object(results.get("tool"), "results.tool")
     tests = an_array(results.get("tests"), "results.tests")
     summary = an_object(results.get("summary"), "results.summary")

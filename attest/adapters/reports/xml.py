@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
+from xml.parsers.expat import XML_PARAM_ENTITY_PARSING_NEVER
 from xml.sax import SAXException, SAXParseException
 from xml.sax.handler import ContentHandler
 
@@ -88,6 +89,7 @@ class _Parser(DefusedExpatParser):  # type: ignore[misc]  # defusedxml has no ty
     def reset(self) -> None:
         super().reset()
         self._parser.XmlDeclHandler = self._declared
+        self._parser.SetParamEntityParsing(XML_PARAM_ENTITY_PARSING_NEVER)
 
     def place(self) -> tuple[int, int]:
         """Line and column of what is being read, from 1."""
