@@ -125,9 +125,7 @@ def _project(
     repository = _repository(source, origin)
     if repository is None:
         repository = f"{_EXAMPLE_SOURCE}/{_name(root.resolve().name)}"
-        notes.append(
-            f"the source repository is not known: {repository} is an example; change it in policies/release.yaml"
-        )
+        notes.append(f"the source repository is not known: {repository} is an example; change it wherever it stands")
     place = _registry(registry, None if repository.startswith(_EXAMPLE_SOURCE) else repository, forges)
     if place is None:
         place = parse_repository(_EXAMPLE_REGISTRY)

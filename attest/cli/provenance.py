@@ -95,9 +95,7 @@ def command(
 
     if list(metadata_files).count("-") + (containerfile == "-") > 1:
         raise UsageError("of --metadata and --containerfile only one can be standard input")
-    has_ended = (
-        claims["finished"] is not None
-    )  # else the context's is the moment of asking
+    has_ended = claims["finished"] is not None  # else the context's is the moment of asking
     collected = collect_claims(_LANE, claims, clock=SystemClock())
     stores = Stores(Connection(timeout=timeout, plain_http=plain_http, ca_file=ca_file, token_hosts=token_hosts))
     (named,) = named_images(stores, (image,), ())

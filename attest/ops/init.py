@@ -150,20 +150,21 @@ def _each(
     render: Render,
     make_key: Callable[[str], None],
 ) -> Iterator[Report]:
-    yield _ignore(folder)
+    files = [*_ALWAYS, *(_WORKFLOWS[forge] for forge in dict.fromkeys(forges))]
+    contents = [render(file.template, project=project, forge=file.forge).encode() for file in files]
+    found = [folder.read(file.path) for file in files]  # what cannot be read stops it before anything is written
     missing = missing_keys(folder)
+    yield _ignore(folder)
     for lane in LANES:
         if lane in missing:
             make_key(lane)
         yield Report(path=f"keys/{lane}.pub", outcome=Outcome.WRITTEN if lane in missing else Outcome.SAME)
-    for file in (*_ALWAYS, *(_WORKFLOWS[forge] for forge in dict.fromkeys(forges))):
-        content = render(file.template, project=project, forge=file.forge).encode()
-        found = folder.read(file.path)
-        if found is None:
+    for file, content, before in zip(files, contents, found, strict=True):
+        if before is None:
             folder.create(file.path, content, executable=file.executable)
             yield Report(path=file.path, outcome=Outcome.WRITTEN)
         else:
-            yield Report(path=file.path, outcome=Outcome.SAME if found == content else Outcome.KEPT)
+            yield Report(path=file.path, outcome=Outcome.SAME if before == content else Outcome.KEPT)
 
 
 def _ignore(folder: Folder) -> Report:

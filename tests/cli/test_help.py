@@ -24,6 +24,7 @@ def test_every_command_of_the_issue_is_there() -> None:
     below = (
         "attach",
         "completion",
+        "init",
         "inspect",
         "keygen",
         "policy",
