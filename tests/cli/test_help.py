@@ -36,6 +36,7 @@ def test_every_command_of_the_issue_is_there() -> None:
         "release create",
         "release schema",
         "resolve",
+        "run",
         "sign",
         "trust",
         "trust init",
