@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -15,6 +15,7 @@ from attest.core.release import StoredImage
 if TYPE_CHECKING:  # importing the ports loads no cryptography: what speaks to a registry needs none
     from attest.core.certificate import Certificate
     from attest.core.keys import TrustedKey
+    from attest.core.layercontent import LayerContent
     from attest.core.observation import Observation
     from attest.core.outcome import Ended
     from attest.core.testreport import Report
@@ -100,6 +101,74 @@ class Store(Protocol):
 
         Raises:
             NotFound: none is kept.
+        """
+        ...
+
+
+class LayerStore(Store, Protocol):
+    """A store that hands out layers too, which are too large to be held in memory."""
+
+    def stream(self, image: ImageReference, blob: Descriptor) -> Iterator[bytes]:
+        """The bytes of a blob beside this image, piece by piece. Neither their number nor their digest is checked.
+
+        Raises:
+            attest.errors.NotFound: it is not there.
+        """
+        ...
+
+
+class ImageSource(Protocol):
+    """One image with its layers, in a store or in an archive, read without trust."""
+
+    def root(self) -> Descriptor:
+        """What was named: an image, or an index of several."""
+        ...
+
+    def manifest(self, described: Descriptor) -> Manifest | Index:
+        """What a manifest says: that of `root`, or of a child of its index. Its digest was checked."""
+        ...
+
+    def blob(self, blob: Descriptor, *, limit: int) -> bytes:
+        """The bytes of a blob, at most `limit` of them; size and digest were checked."""
+        ...
+
+    def stream(self, blob: Descriptor) -> Iterator[bytes]:
+        """The bytes of a blob, piece by piece. Neither their number nor their digest is checked."""
+        ...
+
+
+class ReadLayer(Protocol):
+    """Reads a layer from the bytes of its blob, whether they are gzip, zstd or plain."""
+
+    def __call__(
+        self,
+        pieces: Iterator[bytes],
+        layer: Descriptor,
+        diff_id: Digest,
+        *,
+        keep: Callable[[str], int | None],
+        progress: Callable[[int], None],
+    ) -> LayerContent:
+        """The layer, its size, digest and diff_id checked; nothing is unpacked.
+
+        `keep` says of a file's name how many bytes of it are to be kept, or None for nothing of it; a larger one is
+        refused. `progress` is told how many bytes of the blob were read so far.
+
+        Raises:
+            attest.errors.StoreMisbehaved: the bytes are not those that were described, or no layer.
+            attest.errors.LimitExceeded: something in it is larger than we are willing to read.
+        """
+        ...
+
+
+class ReadRpmDatabase(Protocol):
+    """Reads the package headers in an RPM database of the kind sqlite."""
+
+    def __call__(self, content: bytes) -> Sequence[bytes]:
+        """The headers.
+
+        Raises:
+            attest.core.packages.installed.PackagesInvalid: it is no such database.
         """
         ...
 

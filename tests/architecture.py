@@ -78,6 +78,7 @@ _LAYERS: Final[Mapping[str, Layer]] = {
 }
 
 ADAPTER_LIBRARIES: Final[Mapping[str, frozenset[str]]] = {
+    "archives": frozenset({"re2", "zstandard"}),
     "clock": frozenset(),
     "conditions": frozenset({"cel"}),
     "containers": frozenset(),

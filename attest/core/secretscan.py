@@ -42,6 +42,8 @@ _RANDOM_LENGTH: Final = 24
 _NAMED_LENGTH: Final = 8
 _RUN: Final = re.compile(rb"[A-Za-z0-9+/_=~.-]+")
 _PLACEHOLDER: Final = re.compile(rb"EXAMPLE|example|xxxx|XXXX|0000000|1234567|abcdefg|ABCDEFG|\.\.\.")
+PROGRAMS: Final = (b"\x7fELF", b"!<arch>\n")
+"""How compiled code begins: an ELF file, or an archive of them (elf(5), ar(5))."""
 _TEMPLATE: Final = re.compile(rb"[${}<>%*]")
 _TELLING: Final = re.compile(
     r"(?i)(?:secret|token|passw(?:or)?d|passphrase|credential|(?:api|access|private|auth|signing|encryption)[_-]?key)"
@@ -63,11 +65,16 @@ class Span:
     end: int
 
 
-def confirm(window: bytes, at: int) -> str | None:
-    """The rule of the secret that begins at `at`, if one does; `window` is the file around it, and nothing else."""
+def confirm(window: bytes, at: int, *, program: bool) -> str | None:
+    """The rule of the secret that begins at `at`, if one does; `window` is the file around it, and nothing else.
+
+    In a `program`, compiled code, a private key is not told: libraries of cryptography test themselves with some.
+    """
     for rule, form in _FORMS:
         match = form.match(window, at)
         if match is not None:
+            if program and rule == "private-key":
+                return None
             return rule if _is_random(rule, window, match) else None
     return None
 
@@ -129,7 +136,10 @@ def _counts(rule: str, text: bytes) -> bool:
         return False
     if rule == "url-password":
         password = text.rpartition(b":")[2].removesuffix(b"@")
-        return len(password) >= 6 and not _TEMPLATE.search(password) and _entropy(password) >= 2.5
+        return len(password) >= 8 and not _TEMPLATE.search(password) and _entropy(password) >= 2.8
+    if rule == "authorization-header":
+        credential = text.split()[-1]
+        return len(credential) >= 16 and _entropy(credential) >= _ENTROPY
     longest = max(_RUN.findall(text), key=len, default=b"")
     return _entropy(longest) >= _ENTROPY
 
