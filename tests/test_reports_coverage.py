@@ -34,7 +34,8 @@ def cobertura(lines: str, root: str = "", more: str = "") -> str:
     """A Cobertura document of one class."""
     return (
         f'<coverage line-rate="1" {root}><packages><package><classes>'
-        f'<class filename="a.py"><methods/><lines>{lines}</lines></class>{more}</classes></package></packages></coverage>'
+        f'<class filename="a.py"><methods/><lines>{lines}</lines></class>{more}</classes>'
+        "</package></packages></coverage>"
     )
 
 
@@ -107,9 +108,8 @@ def test_what_is_no_cobertura(lines: str, root: str, message: str) -> None:
 
 def test_another_coverage_is_no_cobertura() -> None:
     """Clover's root is named alike; without a rate of lines it is not taken for Cobertura."""
-    refused(
-        '<coverage generated="1"><project><metrics statements="1" coveredstatements="1"/></project></coverage>', "root"
-    )
+    clover = '<coverage generated="1"><project><metrics statements="1" coveredstatements="1"/></project></coverage>'
+    refused(clover, "XML with the root 'coverage', but none of JUnit XML, SARIF 2.1.0")
 
 
 def test_the_number_of_lines_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
