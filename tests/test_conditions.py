@@ -196,6 +196,7 @@ def test_a_predicate_of_another_shape_does_not_hold(predicate: Any) -> None:
         ("[x].all(x, x > 0)", 1, "unknown variable x"),
         ("predicate.list.all(predicate, predicate > 0)", 19, "predicate cannot be the name of an element"),
         ("predicate.list.all(image, image > 0)", 19, "image cannot be the name of an element"),
+        ("predicate.list.all(certificate, certificate > 0)", 19, "certificate cannot be the name of an element"),
         # functions
         ("predicate.text.matches('^a')", 15, "no regular expressions"),
         ("matches(predicate.text, '^a')", 0, "no regular expressions"),
@@ -266,6 +267,30 @@ def test_only_the_variables_that_are_named_are_converted() -> None:
     assert not condition.holds(predicate=unconvertible, statement={}, image={}, certificate={})
 
 
+CERTIFICATE = {"issuer": "https://git.example.org", "identity": "e2e", "trigger": "push"}
+
+
+@pytest.mark.parametrize(
+    ("text", "of_identity", "of_key"),
+    [
+        ("certificate.trigger == 'push'", True, False),
+        ("certificate.trigger in ['push', 'schedule']", True, False),
+        ("certificate.trigger != 'schedule'", True, False),
+        ("certificate.ref == 'refs/heads/main'", False, False),
+        ("has(certificate.trigger)", True, False),
+        ("!has(certificate.trigger) || certificate.trigger == 'push'", True, True),
+        ("['push', 'x'].exists(one, one == certificate.trigger)", True, False),
+        ("predicate.list.all(item, item > 0 && certificate.identity == 'e2e')", True, False),
+        ("predicate.one == 1 || certificate.trigger == 'push'", True, True),
+    ],
+)
+def test_a_condition_may_ask_the_certificate(text: str, of_identity: bool, of_key: bool) -> None:
+    """What it says is compared, also for every element of a list; what it leaves out, and a key's, does not hold."""
+    condition = compile_condition(text)
+    for certificate, expected in ((CERTIFICATE, of_identity), ({}, of_key)):
+        assert condition.holds(predicate=PREDICATE, statement={}, image=IMAGE, certificate=certificate) is expected
+
+
 def test_image_may_be_looked_at_for_every_element() -> None:
     """Of an image there are three short values, so a macro may name it."""
     assert holds("predicate.names.exists(name, name == image.name)", {"names": ["a", "c"]})
@@ -323,7 +348,7 @@ def test_the_longest_expressions_are_survived(text: str) -> None:
     assert holds(text) is (".a.a" not in text)
 
 
-_NAMES = st.sampled_from(["predicate", "image", "x", "y", "foo", "size", "has"])
+_NAMES = st.sampled_from(["predicate", "image", "certificate", "x", "y", "foo", "size", "has"])
 
 
 def _expressions() -> st.SearchStrategy[str]:
@@ -356,7 +381,7 @@ def test_what_loads_never_asks_for_a_name_that_is_not_there(text: str) -> None:
         return
     assert isinstance(condition, CelCondition)
     try:
-        condition.program.execute({"predicate": {"a": 1}, "statement": {}, "image": {"a": 1}})
+        condition.program.execute({"predicate": {"a": 1}, "statement": {}, "image": {"a": 1}, "certificate": {"a": 1}})
     except RuntimeError as error:
         # of a function with values of another kind the library says the same as of one that is not there
         asked = re.search("Undefined variable or function: '([^']*)'", str(error))

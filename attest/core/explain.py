@@ -14,6 +14,7 @@ from attest.core.policyfields import PUBLIC_GOOD
 from attest.core.predicates import TEST_RESULT
 from attest.core.statement import format_time
 from attest.core.strictjson import Json
+from attest.core.verify import Trust
 
 SCHEMA = "attest.policy/v1"
 
@@ -27,11 +28,12 @@ class Section:
 
 
 def explain(policy: Policy) -> tuple[Section, ...]:
-    """The whole policy: images, source, signers, each lane, and what is revoked."""
+    """The whole policy: images, source, trust, each lane, signers, and what is revoked."""
+    trust = policy.keyring.trust
     return (
         Section(title="images", sentences=tuple(_images(policy))),
         Section(title="source", sentences=tuple(_source(policy))),
-        *(() if policy.keyring.trust is None else (Section(title="trust", sentences=tuple(_trust(policy))),)),
+        *(() if trust is None else (Section(title="trust", sentences=(_trust(policy, trust),)),)),
         *(Section(title=f"lane {lane.name}", sentences=tuple(_lane(lane))) for lane in policy.lanes),
         *(
             Section(title=f"signer {one.name}", sentences=tuple(_signer(policy, one)))
@@ -185,11 +187,11 @@ def _signer(policy: Policy, signer: Signer) -> Iterator[str]:
             yield f"Shares this key with {_and(sorted(others))}."
 
 
-def _trust(policy: Policy) -> Iterator[str]:
-    if policy.public_good:
-        yield "Certificates, logs and timestamps are those of the public-good Sigstore, fetched through TUF."
-    elif policy.keyring.trust is not None:
-        yield f"Certificates, logs and timestamps are those of the trusted root {policy.keyring.trust.digest}."
+def _trust(policy: Policy, trust: Trust) -> str:
+    whose = (
+        "the public-good Sigstore, fetched through TUF" if policy.public_good else f"the trusted root {trust.digest}"
+    )
+    return f"Certificates, logs and timestamps are those of {whose}."
 
 
 def _revoked(policy: Policy) -> Iterator[str]:
