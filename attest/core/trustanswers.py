@@ -8,8 +8,8 @@ fingerprints; nothing else vouches for an answer.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
@@ -28,8 +28,11 @@ if TYPE_CHECKING:  # loaded where a certificate is read, as in attest.core.certi
 Chain: TypeAlias = "tuple[x509.Certificate, ...]"
 """Certificates from the one that signs up to the root."""
 
-_SIGNATURE = "— "
-"""What a line with a signature begins with: an em dash and a space (C2SP signed-note)."""
+_NOTE = re.compile(
+    r"(?P<text>(?P<origin>[^\n]+)\n(?:0|[1-9][0-9]*)\n[A-Za-z0-9+/]{43}=\n(?:[^\n]+\n)*)\n"
+    r"(?P<signatures>(?:\u2014 [^ \n]+ [A-Za-z0-9+/]{6,}={0,2}\n)+)"
+)
+"""A checkpoint of SHA-256 in a signed note; a line with a signature begins with an em dash."""
 
 
 class AnswerInvalid(ValueError):
@@ -104,22 +107,19 @@ def read_key(content: bytes) -> PublicKey:
 
 
 def read_checkpoint(content: bytes) -> Checkpoint:
-    """A signed note whose text is a checkpoint: origin, size, root hash.
+    """A signed note whose text is a checkpoint: origin, size, root hash, perhaps more lines.
 
     Raises:
         AnswerInvalid: it is none.
     """
     try:
-        text, separator, rest = content.decode().rpartition("\n\n")
-        lines = rest.splitlines()
-        origin, size, root = text.split("\n")[:3]
-        sized = size.isascii() and size.isdigit() and len(base64.b64decode(root, validate=True)) > 0
-        signatures = tuple(_signature(line) for line in lines)
-    except (ValueError, binascii.Error):
+        note = _NOTE.fullmatch(content.decode())
+        signatures = () if note is None else tuple(_signature(line) for line in note["signatures"].splitlines())
+    except ValueError:  # not UTF-8, or not base64
         raise AnswerInvalid("no checkpoint") from None
-    if not (separator and origin and sized and signatures):
+    if note is None:
         raise AnswerInvalid("no checkpoint")
-    return Checkpoint(text=f"{text}\n".encode(), origin=origin, signatures=signatures)
+    return Checkpoint(text=note["text"].encode(), origin=note["origin"], signatures=signatures)
 
 
 def check_certificate_chain(chain: Chain, now: datetime) -> None:
@@ -191,10 +191,8 @@ def _bundled(chain: Json) -> Chain:
 
 
 def _signature(line: str) -> tuple[str, bytes, bytes]:
-    name, _, encoded = line.removeprefix(_SIGNATURE).rpartition(" ")
+    _, name, encoded = line.split(" ")
     decoded = base64.b64decode(encoded, validate=True)
-    if not line.startswith(_SIGNATURE) or not name or len(decoded) <= 4:
-        raise ValueError("no signature")
     return name, decoded[:4], decoded[4:]
 
 

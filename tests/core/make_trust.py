@@ -59,11 +59,12 @@ def chain(
     start: datetime = START,
     end: datetime = START + timedelta(days=3650),
     critical: bool = True,
+    also: bool = False,
 ) -> tuple[x509.Certificate, x509.Certificate]:
-    """A certificate and its root; `root_ca` None leaves the basic constraints out."""
+    """A certificate and its root; `root_ca` None leaves the basic constraints out, `also` adds another key usage."""
     root_key, key = p256(), p256()
     root = _certificate(f"{name} root", f"{name} root", root_key, root_key, start, end, ca=root_ca)
-    usage = STAMPING if stamping else None
+    usage = [*STAMPING, *([ExtendedKeyUsageOID.CODE_SIGNING] if also else [])] if stamping else None
     issued = _certificate(
         name, f"{name} root", key, root_key, start, end, ca=leaf_ca and not stamping, usage=usage, critical=critical
     )
@@ -96,6 +97,14 @@ def _certificate(
     if usage is not None:
         builder = builder.add_extension(x509.ExtendedKeyUsage(usage), critical=critical)
     return builder.sign(signer, hashes.SHA256())
+
+
+def anonymous() -> x509.Certificate:
+    """A certificate whose subject is empty."""
+    key = p256()
+    builder = x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(x509.Name([]))
+    builder = builder.public_key(key.public_key()).serial_number(1).not_valid_before(START).not_valid_after(NOW)
+    return builder.sign(key, hashes.SHA256())
 
 
 def _name(common_name: str) -> x509.Name:

@@ -108,7 +108,14 @@ def test_a_checkpoint_of_somebody_else_is_not_signed() -> None:
     assert not read_checkpoint(checkpoint(key, name="other.example.org")).signed_by(key.public_key())
     assert not read_checkpoint(checkpoint(key, key_id=b"four")).signed_by(key.public_key())
     assert not read_checkpoint(checkpoint(key).replace(b"\n7\n", b"\n8\n")).signed_by(key.public_key())
+    ecdsa = p256()
+    assert not read_checkpoint(checkpoint(ecdsa).replace(b"\n7\n", b"\n8\n")).signed_by(ecdsa.public_key())
     assert not read_checkpoint(checkpoint(rsa_key())).signed_by(rsa_key().public_key())
+
+
+ROOT = base64.b64encode(bytes(32))
+NOTE = b"a\n7\n" + ROOT + b"\n\n\xe2\x80\x94 a AAAAAAAA\n"
+"""A checkpoint, as small as it can be."""
 
 
 @pytest.mark.parametrize(
@@ -116,17 +123,20 @@ def test_a_checkpoint_of_somebody_else_is_not_signed() -> None:
     [
         b"",
         b"\xff",
-        b"{}",
-        b"a\n7\nAAAA\n",
-        b"a\n7\nAAAA\n\n",
-        b"a\n7\n\n\xe2\x80\x94 a AAAAAAAA\n",
-        b"a\nx\nAAAA\n\n\xe2\x80\x94 a AAAAAAAA\n",
-        b"a\n7\n!\n\n\xe2\x80\x94 a AAAAAAAA\n",
-        b"\n7\nAAAA\n\n\xe2\x80\x94 a AAAAAAAA\n",
-        b"a\n7\nAAAA\n\n- a AAAAAAAA\n",
-        b"a\n7\nAAAA\n\n\xe2\x80\x94 AAAAAAAA\n",
-        b"a\n7\nAAAA\n\n\xe2\x80\x94 a AAAA\n",
-        b"a\n7\nAAAA\n\n\xe2\x80\x94 a !\n",
+        NOTE + b"x",
+        NOTE.replace(b"\n7\n", b"\n07\n"),
+        NOTE.replace(b"\n7\n", b"\nx\n"),
+        NOTE.replace(b"\n7\n", b"\n\xd9\xa7\n"),
+        NOTE.replace(b"a\n7", b"\n7"),
+        NOTE.replace(ROOT, b"AAAA"),
+        NOTE.replace(ROOT, b""),
+        NOTE.replace(ROOT, b"!" * 43 + b"="),
+        NOTE.replace(b"\n\n", b"\n"),
+        NOTE.replace(b"\xe2\x80\x94", b"-"),
+        NOTE.replace(b"\x94 a AAAAAAAA", b"\x94 AAAAAAAA"),
+        NOTE.replace(b"AAAAAAAA\n", b"AAAA\n"),
+        NOTE.replace(b"AAAAAAAA\n", b"AAAAAAA\n"),
+        NOTE.partition(b"\xe2")[0],
     ],
 )
 def test_garbage_is_no_checkpoint(content: bytes) -> None:
@@ -137,7 +147,11 @@ def test_garbage_is_no_checkpoint(content: bytes) -> None:
 
 def test_a_small_checkpoint_is_one() -> None:
     """What the refused ones above differ from is a checkpoint."""
-    assert read_checkpoint(b"a\n7\nAAAA\n\n\xe2\x80\x94 a AAAAAAAA\n").origin == "a"
+    read = read_checkpoint(NOTE)
+    assert (read.origin, read.signatures) == ("a", (("a", bytes(4), bytes(2)),))
+    assert read.text == NOTE.partition(b"\n\n")[0] + b"\n"
+    longer = read_checkpoint(NOTE.replace(b"\n\n", b"\nmore\n\n", 1).replace(b"\n7\n", b"\n0\n"))
+    assert longer.text.endswith(b"\nmore\n")
 
 
 def test_chains_that_fit() -> None:
@@ -177,9 +191,19 @@ def test_the_ends_belong_to_a_certificate() -> None:
         check_certificate_chain(last, NOW - DAY + timedelta(seconds=1))
 
 
-@pytest.mark.parametrize("wrong", [chain(), chain("lax", stamping=True, critical=False)])
+def test_a_timestamp_chain_holds_together_too() -> None:
+    """A chain for timestamps that is over, or broken, is refused like any other."""
+    with pytest.raises(AnswerInvalid, match="is not valid at this time"):
+        check_timestamp_chain(chain("ended tsa", stamping=True, end=NOW - DAY), NOW)
+    with pytest.raises(AnswerInvalid, match="is not issued by the next one"):
+        check_timestamp_chain((chain("tsa", stamping=True)[0], chain()[1]), NOW)
+
+
+@pytest.mark.parametrize(
+    "wrong", [chain(), chain("lax", stamping=True, critical=False), chain("busy", stamping=True, also=True)]
+)
 def test_only_a_certificate_for_timestamps_stamps(wrong: Chain) -> None:
-    """Without the extended key usage, or where it is not critical, the chain is none of a timestamp authority."""
+    """Without the extended key usage, with another beside it, or where it is not critical, it is no such chain."""
     with pytest.raises(AnswerInvalid, match="is not for timestamps alone"):
         check_timestamp_chain(wrong, NOW)
 

@@ -15,6 +15,8 @@ from attest.core.trustroot import (
     authority_of,
     certificate_bytes,
     certificate_fingerprint,
+    certificate_of_der,
+    certificates_of_pem,
     key_bytes,
     key_details,
     key_of,
@@ -28,12 +30,14 @@ from tests.core.make_trust import (
     NOW,
     OPEN,
     START,
+    anonymous,
     authority,
     chain,
     ct_log,
     log,
     log_key,
     p256,
+    pem,
     root,
     rsa_key,
     stamper,
@@ -107,6 +111,21 @@ def test_an_authority_is_named_as_its_root() -> None:
     """Organization and common name come from the root; a name without them leaves them empty."""
     made = authority_of("https://fulcio.example.org", chain(), OPEN)
     assert (made.organization, made.common_name, made.window) == ("tests", "test root", OPEN)
+    nameless = authority_of("https://fulcio.example.org", (anonymous(),), OPEN)
+    assert (nameless.organization, nameless.common_name) == ("", "")
+
+
+def test_certificates_are_read_whole() -> None:
+    """Certificates are read from DER and PEM; what is none, or has a field that cannot be read, is refused."""
+    issued, above = chain()
+    assert certificate_of_der(certificate_bytes(issued)) == issued
+    assert certificates_of_pem(pem((issued, above))) == (issued, above)
+    version = certificate_bytes(issued).replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020101"), 1)
+    for wrong in (b"", version):
+        with pytest.raises(ValueError, match=r"^no X\.509 certificate$"):
+            certificate_of_der(wrong)
+    with pytest.raises(ValueError, match=r"^no X\.509 certificate$"):
+        certificates_of_pem(b"")
 
 
 def test_a_certificate_is_known_by_its_hash() -> None:
@@ -200,6 +219,13 @@ def test_a_window_without_a_start_can_end() -> None:
     new = log(window=Window(start=NOW), number=1)
     after = succeed(root(logs=(always,)), root(logs=(new,)), until=NOW)
     assert after.logs[0].window == Window(end=NOW)
+
+
+def test_a_window_may_end_as_it_begins() -> None:
+    """A key that is replaced in the second in which it began has a window of one moment."""
+    coming = log(window=Window(start=NOW))
+    after = succeed(root(logs=(coming,)), root(logs=(log(number=1, window=Window(start=NOW)),)), until=NOW)
+    assert after.logs[0].window == Window(start=NOW, end=NOW)
 
 
 def test_a_window_cannot_end_before_it_begins() -> None:

@@ -21,6 +21,7 @@ from tests.core.make_trust import (
     NOW,
     OPEN,
     START,
+    anonymous,
     authority,
     chain,
     ct_log,
@@ -107,16 +108,8 @@ def test_what_is_not_there_is_said() -> None:
 
 def test_a_certificate_without_a_name() -> None:
     """A certificate with an empty subject is still shown, by its fingerprint."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-
-    from tests.core.make_trust import p256
-
-    key = p256()
-    builder = x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(x509.Name([]))
-    builder = builder.public_key(key.public_key()).serial_number(1).not_valid_before(START).not_valid_after(NOW)
-    anonymous = authority_of("https://fulcio.example.org", (builder.sign(key, hashes.SHA256()),), OPEN)
-    (part, *_) = explain(document(root(certificate_authorities=(anonymous,))), NOW)
+    nameless = authority_of("https://fulcio.example.org", (anonymous(),), OPEN)
+    (part, *_) = explain(document(root(certificate_authorities=(nameless,))), NOW)
     assert "\na certificate without a name, 2026-01-01 to 2026-06-01\n" in joined(part)[0]
 
 
