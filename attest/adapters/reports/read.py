@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FORMATS: Final = "JUnit XML, SARIF 2.1.0, CTRF, TAP 13 or 14, Playwright JSON, Cobertura XML, coverage.py JSON"
 """What is read, for messages."""
 _BOM: Final = b"\xef\xbb\xbf"
+_SNIFFED: Final = 4096
 
 
 def read_report(content: bytes, *, file: str) -> Report:
@@ -46,9 +47,10 @@ def read_report(content: bytes, *, file: str) -> Report:
 def _read(content: bytes) -> Content:
     if len(content) > limits.REPORT:
         raise ReportInvalid(f"more than {limits.REPORT} bytes")
-    start = content.removeprefix(_BOM)[:4096].lstrip()
+    text = content.removeprefix(_BOM)
+    start = text[:_SNIFFED].lstrip()
     if not start:
-        raise ReportInvalid("it is empty" if not content.strip() else "it starts with nothing but white space")
+        raise ReportInvalid("it starts with nothing but white space" if text.strip() else "it is empty")
     if start.startswith(b"<"):
         from attest.adapters.reports.xml import read_xml
 

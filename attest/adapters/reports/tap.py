@@ -8,6 +8,7 @@ program's output and are passed over, as the specification has it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +24,7 @@ _DIRECTIVE: Final = re.compile(r"(?<!\\)#[ \t]*(skip|todo)[^ \t]*(?:[ \t]|$)", r
 _BAIL: Final = re.compile(r"Bail out!(.*)")
 _SUBTEST: Final = re.compile(r"# Subtest(?:: (.*))?")
 _INDENT: Final = 4
+_LINES: Final = 2_000_000
 _BLANK: Final = " \t"
 """What may stand around a name; other white space is part of it."""
 
@@ -54,9 +56,20 @@ def read_tap(text: str) -> Content:
         ReportInvalid: it is of another version, has no plan, or another number of tests than planned.
     """
     reader = _Reader()
-    for number, line in enumerate(text.split("\n"), start=1):  # no other line end may part a name
+    for number, line in enumerate(_lines(text), start=1):
+        if number > _LINES:
+            raise ReportInvalid(f"more than {_LINES} lines")
         reader.line(line.rstrip("\r"), number)
     return reader.finish()
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines, one at a time; no other line end than these may part a name."""
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
 
 
 class _Reader:

@@ -54,6 +54,8 @@ def read_xml(content: bytes, choose: Callable[[str, Mapping[str, str]], Reader])
         content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ReportInvalid(f"not UTF-8 at byte {error.start}") from error
+    if b"\0" in content:  # expat would take it for UTF-16
+        raise ReportInvalid("not well-formed: NUL bytes")
     parser = _Parser()
     handler = _Handler(choose, parser.place)
     parser.setContentHandler(handler)
