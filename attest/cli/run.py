@@ -145,7 +145,6 @@ def command(context: click.Context, /, **options: Any) -> int:
             hint="name a file; or leave it out, and a forge's job asks for a new one",
         )
     signer = SignerOptions(**_taken(options, SignerOptions))
-    signer.check()
     connection = Connection(
         timeout=options.pop("store_timeout"),
         plain_http=options.pop("plain_http"),
