@@ -154,11 +154,12 @@ def test_nothing_is_sent_after_the_deadline(service: FaultyService) -> None:
 
 def test_work_that_waits_for_ever_is_left_behind() -> None:
     """What no socket's timeout bounds ends with the deadline, in a thread that keeps no process alive."""
-    forever = threading.Event()
+    forever, before = threading.Event(), set(threading.enumerate())
     network = Network(deadline=Deadline(0.2))
     with pytest.raises(ServiceFailed, match="log at https://log did not answer in time"):
         network.within(Service(name="log", url="https://log"), forever.wait)
-    assert all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread())
+    (left,) = set(threading.enumerate()) - before
+    assert left.daemon
     forever.set()
 
 
