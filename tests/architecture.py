@@ -105,7 +105,7 @@ SHARED_BY_ADAPTERS: Final = frozenset({"deadline", "files"})
 
 HEAVY: Final = frozenset(
     {"cel", "id", "in_toto", "jinja2", "jsonschema", "nacl", "oras", "requests", "rfc3161_client", "rich"}
-    | {"sigstore", "sigstore_models", "sqlalchemy", "tuf"}
+    | {"re2", "sigstore", "sigstore_models", "sqlalchemy", "tuf", "zstandard"}
 )
 """Libraries that take long to load: imported inside the function that uses them."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from attest.adapters.registry import RegistryStore
     from attest.core.oci import Descriptor, Index, Manifest
     from attest.core.release import StoredImage
-    from attest.ports import Attached, Published, Store
+    from attest.ports import Attached, LayerStore, Published
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,10 @@ class Stores:
         """As `attest.ports.Store`."""
         return self._of(image).blob(image, blob, limit=limit)
 
+    def stream(self, image: ImageReference, blob: Descriptor) -> Iterator[bytes]:
+        """As `attest.ports.LayerStore`."""
+        return self._of(image).stream(image, blob)
+
     def aliases(self, image: ImageReference) -> frozenset[Digest]:
         """As `attest.ports.Store`."""
         return self._of(image).aliases(image)
@@ -91,7 +95,7 @@ class Stores:
         """As `attest.ports.Store`."""
         return self._of(image).fetch_report(image, report)
 
-    def _of(self, image: ImageReference | TagReferences) -> Store:
+    def _of(self, image: ImageReference | TagReferences) -> LayerStore:
         if isinstance(image, LayoutImage | LayoutTag):
             if self._layout is None:
                 from attest.adapters.layout import LayoutStore

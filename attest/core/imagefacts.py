@@ -50,6 +50,8 @@ class Place(enum.Enum):
     ENV = "env"
     HISTORY = "history"
     LABEL = "label"
+    CONFIG = "config"
+    """Another text of the configuration; it is named as there, `Entrypoint` or `Healthcheck.Test`."""
 
 
 class Password(enum.Enum):

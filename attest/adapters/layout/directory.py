@@ -103,6 +103,22 @@ class LayoutDirectory:
             raise StoreMisbehaved(f"the blob {digest} in {self.path} has the digest {digest_of(content)}")
         return content
 
+    def stream_blob(self, digest: Digest) -> Iterator[bytes]:
+        """The blob of this digest piece by piece; neither its size nor its digest is checked.
+
+        Raises:
+            NotFound: the layout has no such blob.
+            StoreError: it cannot be read, or is no regular file.
+        """
+        place = f"{self.path}/blobs/sha256/{_hex(digest)}"
+        if self._blobs is None:
+            raise NotFound(f"{self.path} has no blob {digest}")
+        with _errors_of(place), os.fdopen(os.open(_hex(digest), _OPEN_FILE, dir_fd=self._blobs), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise StoreMisbehaved(f"{place} is not a regular file")
+            while piece := file.read(limits.MIB):
+                yield piece
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Be the only writer until the block ends; what a killed writer left half-written is swept away.

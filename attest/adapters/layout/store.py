@@ -14,7 +14,7 @@ them ignored ("OCI Image Layout Specification", `index.json`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from attest.adapters.layout import reports
@@ -90,6 +90,16 @@ class LayoutStore:
         if not blob.describes(content):
             raise StoreMisbehaved(f"{blob.digest} in {_path(image)} has {len(content)} bytes, not {blob.size}")
         return content
+
+    def stream(self, image: ImageReference, blob: oci.Descriptor) -> Iterator[bytes]:
+        """See `attest.ports.LayerStore.stream`.
+
+        Raises:
+            NotFound: the layout does not hold it.
+            StoreError: it cannot be read.
+        """
+        with LayoutDirectory(_path(image)) as directory:
+            yield from directory.stream_blob(blob.digest)
 
     def aliases(self, image: ImageReference) -> frozenset[Digest]:
         """See `attest.ports.Store.aliases`.

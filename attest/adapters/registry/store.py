@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from attest.adapters.registry.budget import Budget
@@ -80,6 +80,17 @@ class RegistryStore:
             StoreError, LimitExceeded, DeadlineExceeded: it could not be read.
         """
         return self._repository(_in_registry(image).repository).blob(blob, limit=limit)
+
+    def stream(self, image: ImageReference, blob: Descriptor) -> Iterator[bytes]:
+        """As `attest.ports.LayerStore.stream`.
+
+        Raises:
+            NotFound: the repository does not hold it.
+            StoreError, DeadlineExceeded: it could not be read.
+        """
+        from attest.adapters.registry.streaming import stream_blob
+
+        return stream_blob(self._repository(_in_registry(image).repository), blob)
 
     def aliases(self, image: ImageReference) -> frozenset[Digest]:
         """As `attest.ports.Store.aliases`, from manifests alone.
