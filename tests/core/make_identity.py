@@ -22,7 +22,7 @@ from attest.core.oci import BUNDLE, IN_TOTO
 from attest.core.policy import Policy, Signer
 from attest.core.reference import Digest, digest_of
 from attest.core.statement import format_time, parse_time
-from attest.core.verify import Keyring, Trust, VerifiedStatement, verify
+from attest.core.verify import Keyring, Trust
 from tests.core import make
 
 ISSUER: Final = "https://git.example.org/api/actions"
@@ -147,15 +147,6 @@ def keyring(identities: Mapping[str, Identity] | None = None, *keys: make.Party,
         identities={"e2e": identity()} if identities is None else identities,
         trust=Believing() if trust is None else trust,
     )
-
-
-def verified(who: make.Party, payload: bytes, *, says: Certificate | None = None, **more: Any) -> VerifiedStatement:
-    """A payload, signed under a certificate and verified; whatever identity that is, it is trusted."""
-    said = certificate(who) if says is None else says
-    ring = keyring({"any": Identity(issuer=said.issuer, identity=said.identity)})
-    outcome = verify(certified(who, payload, says=said, **more), ring)
-    assert isinstance(outcome, VerifiedStatement), outcome
-    return outcome
 
 
 def with_identities(policy: Policy, identities: Mapping[str, Identity], trust: Trust | None = None) -> Policy:
