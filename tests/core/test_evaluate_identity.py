@@ -330,6 +330,10 @@ def test_a_wrapping_without_timestamps_takes_nothing_away(flipped: bool) -> None
     verdict = make.decide(policy(TRUSTED), make.release(APP), *bundles)
     assert isinstance(verdict, Passed)
     assert len(verdict.findings.inputs) == 3
+    timeless = [timed(finished=None), timed(SEEN, finished=None)][:: -1 if flipped else 1]
+    lane = dataclasses.replace(TRUSTED, max_age=make.HOUR)
+    verdict = make.decide(policy(lane), make.release(APP), *timeless)
+    assert isinstance(verdict, Passed)
 
 
 def test_stamping_old_evidence_anew_does_not_make_it_young() -> None:
