@@ -81,6 +81,7 @@ HOSTILE: dict[str, tuple[str | bytes, str]] = {
         "<testsuite " + " ".join(f'a{n}="1"' for n in range(50_000)) + "><testcase/>",
         "without a name",
     ),
+    "a tag that does not end": (b'<testsuite name="' + b"n" * (5 * limits.MIB), "a tag or comment of more than"),
     "an attribute twice": ('<testsuite><testcase name="a" name="b"/></testsuite>', "duplicate attribute"),
     "NUL in XML": (b'<testsuite><testcase name="a\0b"/></testsuite>', "not well-formed"),
     "NUL before XML": (b"\0<testsuite/>", "NUL bytes"),
@@ -263,40 +264,44 @@ def test_ten_thousand_cases_make_a_small_attestation() -> None:
 
 
 MEASURE = """
-import resource, sys
+import re, sys
+from pathlib import Path
 from attest.adapters.reports import read_report
 from attest.errors import DocumentInvalid
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def highest():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+before = highest()
 content = sys.stdin.buffer.read()
 try:
     read_report(content, file="report")
 except DocumentInvalid:
     pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(highest() - before)
 """
 
 
 @pytest.mark.parametrize(
     ("make_content", "mebibytes"),
     [
-        (ten_thousand, 40),
-        (lambda: b"<testsuite>" + b'<testcase name="t"/>' * 1_000_000, 120),
-        (lambda: b'<testsuite><testcase name="' + b"n" * (30 * limits.MIB), 230),
-        (lambda: b"<testsuite><system-out>" + b"n" * (30 * limits.MIB), 120),
-        (lambda: b'{"runs":["' + "\U0001f600".encode() + b"n" * (limits.REPORT - 100) + b'"]}', 280),
-        (lambda: b'{"runs":[' + b"[],[]," * 80_000 + b"0]}", 120),
-        (lambda: b"TAP version 14\n1..1\n" + b"ok - a\n" * 2_000_000, 256),
+        (ten_thousand, 30),
+        (lambda: b"<testsuite>" + b'<testcase name="t"/>' * 1_000_000, 64),
+        (lambda: b'<testsuite><testcase name="' + b"n" * (limits.REPORT - 100), 80),
+        (lambda: b"<testsuite><system-out>" + b"n" * (limits.REPORT - 100), 64),
+        (lambda: b'{"runs":["' + "\U0001f600".encode() + b"n" * (limits.REPORT - 100) + b'"]}', 256),
+        (lambda: b'{"runs":[' + b"[],[]," * 80_000 + b"0]}", 64),
+        (lambda: b"TAP version 14\n1..1\n" + b"ok - a\n" * 2_000_000, 100),
         (
             lambda: b'<coverage line-rate="1"><class filename="a"><lines>'
             + b"".join(b'<line number="%d" hits="0"/>' % n for n in range(700_000)),
-            200,
+            128,
         ),
     ],
     ids=["10,000 cases", "10^6 cases", "a huge attribute", "huge text", "wide JSON", "many arrays", "TAP", "lines"],
 )  # fmt: skip
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux says how much memory was needed")
 def test_memory_is_bounded(make_content: Callable[[], bytes], mebibytes: int) -> None:
-    """Reading a large or hostile report takes no more memory than said here, its own bytes included."""
+    """Reading a large or hostile report takes at most 256 MiB, its own bytes included, and as a rule far less."""
     done = subprocess.run(
         [sys.executable, "-c", MEASURE], input=make_content(), cwd=PROJECT, check=True, capture_output=True
     )

@@ -43,8 +43,8 @@ KEY_FILE: Final = 64 * 1024
 """Bytes of a key file."""
 CLOCK_SKEW: Final = 60
 """Seconds that a clock may be ahead."""
-REPORT: Final = 32 * MIB
-"""Bytes of one test report."""
+REPORT: Final = 24 * MIB
+"""Bytes of one test report; as JSON text it may take four times as much, and its parts again."""
 REPORTS: Final = 64
 """Reports that one statement rests on."""
 REPORT_CASES: Final = 100_000

@@ -7,6 +7,7 @@ Cobertura put one, is passed over: nothing is ever fetched.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 from xml.parsers.expat import XML_PARAM_ENTITY_PARSING_NEVER
@@ -21,6 +22,8 @@ from attest.core import limits
 from attest.core.strictjson import shown
 
 _CHUNK: Final = 64 * 1024
+_TAG: Final = 4 * limits.MIB
+"""Bytes of a tag or comment: expat looks at one that has not ended anew with each chunk."""
 _ENCODINGS: Final = frozenset({"", "utf-8", "utf8", "us-ascii", "ascii"})
 
 
@@ -50,18 +53,18 @@ def read_xml(content: bytes, choose: Callable[[str, Mapping[str, str]], Reader])
     Raises:
         ReportInvalid: it is not well-formed, or has what is refused above, or its reader refuses it.
     """
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ReportInvalid(f"not UTF-8 at byte {error.start}") from error
     if b"\0" in content:  # expat would take it for UTF-16
         raise ReportInvalid("not well-formed: NUL bytes")
-    parser = _Parser()
+    parser, decoder = _Parser(), codecs.getincrementaldecoder("utf-8")()
     handler = _Handler(choose, parser.place)
     parser.setContentHandler(handler)
     try:
         for start in range(0, len(content), _CHUNK):
-            parser.feed(content[start : start + _CHUNK])
+            chunk = content[start : start + _CHUNK]
+            decoder.decode(chunk)  # expat would read Latin-1, if that is what the document declares
+            parser.feed(chunk)
+            handler.waited(len(chunk))
+        decoder.decode(b"", final=True)
         parser.close()
     except ReportInvalid as error:
         if error.line is None:
@@ -76,6 +79,8 @@ def read_xml(content: bytes, choose: Callable[[str, Mapping[str, str]], Reader])
             line=error.getLineNumber(),
             column=(error.getColumnNumber() or 0) + 1,
         ) from error
+    except UnicodeDecodeError as error:
+        raise ReportInvalid("not UTF-8") from error
     except (SAXException, ValueError) as error:
         line, column = parser.place()
         raise ReportInvalid(f"not well-formed: {error}", line=line, column=column) from error
@@ -120,8 +125,21 @@ class _Handler(ContentHandler):
         self._place = place
         self._reader: Reader | None = None
         self._depth = 0
+        self._waiting = 0
+        """Bytes since the last event."""
+
+    def waited(self, size: int) -> None:
+        """Refuse a tag that does not end."""
+        self._waiting += size
+        if self._waiting > _TAG:
+            raise ReportInvalid(f"a tag or comment of more than {_TAG} bytes")
+
+    def characters(self, content: str) -> None:
+        del content  # what a case wrote says nothing about how it ended
+        self._waiting = 0
 
     def startElement(self, name: str, attrs: Any) -> None:  # noqa: N802
+        self._waiting = 0
         self._depth += 1
         if self._depth > limits.REPORT_DEPTH:
             raise ReportInvalid(f"elements are nested deeper than {limits.REPORT_DEPTH}")
@@ -135,6 +153,7 @@ class _Handler(ContentHandler):
             raise
 
     def endElement(self, name: str) -> None:  # noqa: N802
+        self._waiting = 0
         self._depth -= 1
         if self._reader is not None:
             try:
