@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.parts import browser as browser_part
 from tests.parts import containers as containers_part
 from tests.parts import cosign as cosign_part
 from tests.parts import docker_registry as docker_registry_part
@@ -127,3 +128,9 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[containers_part
     """Podman with a storage of its own."""
     with containers_part.podman(tmp_path_factory.mktemp("podman")) as engine:
         yield engine
+
+
+@pytest.fixture(scope="session")
+def browser_image() -> BuiltImage:
+    """An image with Debian's Chromium, Python, pytest and Playwright, kept from run to run."""
+    return browser_part.runner_image()
