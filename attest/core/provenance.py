@@ -70,14 +70,14 @@ def provenance(recipe: Recipe, facts: BuildFacts, context: Context) -> dict[str,
 
     Raises:
         ProvenanceInvalid: nobody says who the builder is; recipe, facts and context contradict each other; a build
-            argument has no value, or one that looks like a credential.
+            argument has no value; or something that would be told has the form of a credential.
     """
     _check_source(facts, context)
     builder = recipe.builder or facts.builder
     if builder is None:
         raise ProvenanceInvalid("nothing says who the builder is; name it with --builder-id URI")
     started, finished = recipe.started or facts.started, recipe.finished or facts.finished
-    return {
+    predicate: dict[str, Json] = {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
             "externalParameters": _external(recipe, facts, context),
@@ -95,6 +95,8 @@ def provenance(recipe: Recipe, facts: BuildFacts, context: Context) -> dict[str,
             ),
         },
     }
+    _check_public(predicate, "")
+    return predicate
 
 
 def diff_ids(config: bytes) -> tuple[str, ...]:
@@ -167,10 +169,21 @@ def _arguments(recipe: Recipe, facts: BuildFacts) -> dict[str, str]:
         if value is not None and found is not None and value != found:
             raise ProvenanceInvalid(f"{facts.place} says another value of the build argument {name}")
         told[name] = value if value is not None else found or ""
-        secret = find_secret(told[name])
-        if secret is not None:
-            raise ProvenanceInvalid(f"the value of the build argument {name} looks like {secret}, and would be public")
     return told
+
+
+def _check_public(value: Json, where: str) -> None:
+    """Whatever a builder or an option says ends up in a public statement, the address of a material too."""
+    if isinstance(value, str):
+        secret = find_secret(value)
+        if secret is not None:
+            raise ProvenanceInvalid(f"{where} looks like {secret}, and would be public")
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _check_public(member, f"{where}.{name}" if where else name)
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            _check_public(item, f"{where}[{position}]")
 
 
 def _internal(recipe: Recipe, facts: BuildFacts, context: Context) -> dict[str, Json]:
