@@ -56,7 +56,7 @@ REPORT_DEPTH: Final = 64
 TEST_NAME: Final = 4_096
 """Characters of a test's name."""
 TEST_NAMES: Final = 32 * 1024
-"""Bytes of JSON that the names in one test-result take: with its signature it stays under 64 KiB."""
+"""Bytes of JSON that configuration and names of a test-result take: with its signature it stays under 64 KiB."""
 LAYERS: Final = 512
 """Layers of one image; overlay filesystems stack at most 500."""
 LAYER_BYTES: Final = 64 * 1024 * MIB

@@ -20,6 +20,8 @@ from attest.core.testreport import Counts, Judged, Report, count
 _REASON: Final = 500
 """Characters of a reason; the whole of it is shown where it is found."""
 _REASONS: Final = 10
+_LEAST: Final = 4096
+"""Bytes that names have, however large the configuration is."""
 
 
 def judged_predicate(
@@ -28,11 +30,11 @@ def judged_predicate(
     """A test-result predicate of what was judged.
 
     Names stand in `failedTests`, `warnedTests` and `passedTests` in this order as far as `limits.TEST_NAMES` bytes
-    reach. Where some do not fit, `attest_omittedTests` says how many of each list; the counts of `attest_counts` are
+    reach, the configuration among them. Where some do not fit, `attest_omittedTests` says how many of each list; the counts of `attest_counts` are
     always those of all cases. A name is written as the report has it.
     """
     names = {"failedTests": judged.failed, "warnedTests": judged.warned, "passedTests": judged.passed}
-    room = limits.TEST_NAMES
+    room = max(_LEAST, limits.TEST_NAMES - _size(list(configuration)))
     kept: dict[str, list[str]] = {}
     omitted: dict[str, Json] = {}
     for field, all_names in names.items():
@@ -98,11 +100,16 @@ def _resource(name: str, *, digest: Digest | None = None, **fields: Any) -> dict
     return resource | fields
 
 
+def _size(value: Json) -> int:
+    """Bytes of a value as it is signed."""
+    return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8"))
+
+
 def _fitting(names: Iterable[str], room: int) -> tuple[list[str], int]:
     """The first names that fit into so many bytes of JSON, and what is left of the room."""
     kept = []
     for name in names:
-        size = len(json.dumps(name, ensure_ascii=False).encode("utf-8")) + 1
+        size = _size(name) + 1
         if size > room:
             break
         room -= size

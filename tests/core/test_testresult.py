@@ -113,6 +113,16 @@ def test_no_names_make_a_large_predicate(seed: int, character: str) -> None:
     assert len(json.dumps(predicate, ensure_ascii=False).encode()) < limits.TEST_NAMES + 4096
 
 
+def test_a_large_configuration_leaves_less_room_for_names() -> None:
+    """Configuration and names share the limit; some names always have room."""
+    found = judged(report(*((f"{number:0>100}", F) for number in range(1000))))
+    small, large, huge = (
+        judged_predicate(found, configuration=[{"name": "x" * length}])["failedTests"] for length in (1, 10_000, 10**6)
+    )
+    assert size(large) <= limits.TEST_NAMES - 10_000 < size(small) <= limits.TEST_NAMES
+    assert 4096 - 110 < size(huge) <= 4096
+
+
 def test_reasons_are_bounded() -> None:
     """Many and long reasons are cut in the predicate: the reports have the rest."""
     reports = [report(("a", P), file=f"{number}" * 200, problems=("x" * 2000,)) for number in range(20)]
