@@ -30,8 +30,8 @@ def judged_predicate(
     """A test-result predicate of what was judged.
 
     Names stand in `failedTests`, `warnedTests` and `passedTests` in this order as far as `limits.TEST_NAMES` bytes
-    reach, the configuration among them. Where some do not fit, `attest_omittedTests` says how many of each list; the counts of `attest_counts` are
-    always those of all cases. A name is written as the report has it.
+    reach, which the configuration shares. Where some do not fit, `attest_omittedTests` says how many of each list; the
+    counts of `attest_counts` are always those of all cases. A name is written as the report has it.
     """
     names = {"failedTests": judged.failed, "warnedTests": judged.warned, "passedTests": judged.passed}
     room = max(_LEAST, limits.TEST_NAMES - _size(list(configuration)))
