@@ -44,7 +44,19 @@ class Published:
     bundle: Digest
 
 
-class Store(Protocol):
+class Reads(Protocol):
+    """The half of a store that verifying needs; as a `Store` it is an untrusted pipe."""
+
+    def read(self, image: ImageReference, *, platform: bool, receive: Callable[[Attached], None]) -> StoredImage:
+        """Read an image's manifests and everything attached to it and, for an index, to its platforms.
+
+        `receive` is called once for each bundle and subject, as they arrive, never from two threads at once, and
+        may raise to stop. With `platform` the configuration of a plain manifest is read for its platform.
+        """
+        ...
+
+
+class Store(Reads, Protocol):
     """Where images and their attestations live: a registry, or an OCI image layout.
 
     A store is an untrusted pipe. It checks every byte against the digest that named it, and it never says
@@ -72,14 +84,6 @@ class Store(Protocol):
         """Every digest that a container of this image may be known by.
 
         Those of the image, of its platforms, and of the configurations of both: what engines call an image's id.
-        """
-        ...
-
-    def read(self, image: ImageReference, *, platform: bool, receive: Callable[[Attached], None]) -> StoredImage:
-        """Read an image's manifests and everything attached to it and, for an index, to its platforms.
-
-        `receive` is called once for each bundle and subject, as they arrive, never from two threads at once, and
-        may raise to stop. With `platform` the configuration of a plain manifest is read for its platform.
         """
         ...
 

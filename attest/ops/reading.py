@@ -14,7 +14,7 @@ from attest.core import limits
 from attest.core.release import ReleaseImage, StoredImage
 from attest.ops.named import Named
 from attest.ops.parallel import Channel, Work
-from attest.ports import Attached, Store
+from attest.ports import Attached, Reads
 
 _ROOM: Final = 16 * limits.MIB
 """Bytes of bundles that may wait for the keys; the store waits when there are more."""
@@ -28,7 +28,7 @@ class Reading:
     As a context manager it is given up at the end of the block: what is still on its way is not waited for.
     """
 
-    def __init__(self, store: Store, images: Sequence[Named], *, platforms: bool) -> None:
+    def __init__(self, store: Reads, images: Sequence[Named], *, platforms: bool) -> None:
         """With `platforms`, the configuration of a plain image is read for its platform."""
         self._images = tuple(images)
         self._bundles: Channel[Attached] = Channel(senders=len(self._images), room=_ROOM)

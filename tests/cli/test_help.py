@@ -68,7 +68,9 @@ def examples(path: str) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-@pytest.mark.parametrize("path", [path for path in COMMANDS if path not in {"attest policy", "attest release", "attest trust"}])
+@pytest.mark.parametrize(
+    "path", [path for path in COMMANDS if path not in {"attest policy", "attest release", "attest trust"}]
+)
 def test_every_command_has_examples_that_parse(path: str) -> None:
     """Each example names only commands and options that exist; it fails on a typo, not on a missing file."""
     shown = examples(path)
