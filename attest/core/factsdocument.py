@@ -1,0 +1,78 @@
+"""The facts of an image as JSON, its schema, and the way back."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from attest.core.imagefacts import SCHEMA, ImageFacts
+from attest.core.strictjson import Json
+
+SCHEMA_NAME: Final = "https://attest-gate.dev/schema/image-facts-v1.json"
+"""`$id` of the schema: a name, not an address to ask."""
+
+
+class FactsInvalid(ValueError):
+    """The value is no document of facts."""
+
+
+def facts_document(facts: ImageFacts) -> dict[str, Json]:
+    """The facts as JSON values; the member `schema` says what they are."""
+    return {"schema": SCHEMA, **_adapter().dump_python(facts, mode="json")}
+
+
+def facts_json(facts: ImageFacts) -> str:
+    """The facts as a text of JSON: the same text for the same image, with a newline at its end."""
+    return json.dumps(facts_document(facts), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def read_facts(document: Json) -> ImageFacts:
+    """The facts that JSON values are, as `facts_document` makes them.
+
+    Raises:
+        FactsInvalid: they are not, or of another version.
+    """
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise FactsInvalid(f"the member 'schema' is not {SCHEMA!r}")
+    try:
+        return _adapter().validate_json(json.dumps({key: document[key] for key in document if key != "schema"}))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise FactsInvalid(f"{place}: {first['msg']}") from error
+
+
+def facts_schema() -> dict[str, Json]:
+    """JSON Schema, draft 2020-12, of `facts_document`."""
+    schema: dict[str, Any] = _adapter().json_schema(mode="serialization")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_NAME,
+        **_strict(schema),
+        "title": "what is known of an image",
+        "properties": {"schema": {"const": SCHEMA}, **_strict(schema["properties"])},
+        "required": ["schema", *schema["required"]],
+    }
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[ImageFacts]:
+    return TypeAdapter(ImageFacts)
+
+
+def _strict(schema: Json) -> Json:
+    """The schema with every member required, for all are always written, no other allowed, and no titles."""
+    if isinstance(schema, list):
+        return [_strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _strict(value) for key, value in schema.items() if key not in ("title", "default")}
+    properties = schema.get("properties")
+    if schema.get("type") == "object" and isinstance(properties, dict):
+        found["properties"] = {name: _strict(value) for name, value in properties.items()}
+        found["required"] = list(properties)
+        found["additionalProperties"] = False
+    return found
