@@ -20,8 +20,8 @@ from tests.parts.find import cache_root, require
 from tests.parts.images import BuiltImage, read
 from tests.parts.process import Command, attempt, plain_environment, run
 
-_PACKAGES = ("chromium", "python3", "ca-certificates", "dbus-x11")
-"""The last because debootstrap chooses no alternative, and Chromium depends on one."""
+_PACKAGES = ("chromium", "python3", "ca-certificates", "libatomic1", "dbus-x11")
+"""Playwright's own node needs libatomic; dbus-x11 since debootstrap chooses no alternative, and Chromium needs one."""
 _PYTHON = ("playwright==1.65.2", "pytest==9.2.0")
 _TAG = "sample"
 _SECONDS = 3600.0
