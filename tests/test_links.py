@@ -73,5 +73,5 @@ def test_too_many_files_are_refused_before_they_are_read(here: Path, monkeypatch
 def test_a_name_that_is_not_utf8_cannot_be_signed(here: Path) -> None:
     """JSON has no way to say it."""
     (here / os.fsdecode(b"src/\xff")).touch()
-    with pytest.raises(DocumentInvalid, match="not UTF-8"):
+    with pytest.raises(DocumentInvalid, match="udcff: its name is not UTF-8"):
         record_artifacts(["src"])

@@ -30,7 +30,7 @@ def record_artifacts(paths: Sequence[str]) -> dict[str, Digest]:
     for path in paths:
         if not Path(path).exists():
             raise DocumentInvalid("not there", file=path)
-        _count(path)
+        _check(path)
     from in_toto.runlib import record_artifacts_as_dict
 
     found: dict[str, Digest] = {}
@@ -39,24 +39,28 @@ def record_artifacts(paths: Sequence[str]) -> dict[str, Digest]:
     except OSError as error:
         raise DocumentInvalid(f"cannot be read: {error.strerror or error}", file=str(error.filename)) from error
     for name, hashes in recorded.items():
-        path = str(name).removeprefix(_SCHEME)
-        try:
-            path.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise DocumentInvalid(
-                "the name of a file is not UTF-8, so nothing can be signed about it", file=path
-            ) from error
-        found[path] = Digest("sha256:" + str(hashes["sha256"]))
+        found[str(name).removeprefix(_SCHEME)] = Digest("sha256:" + str(hashes["sha256"]))
     return found
 
 
-def _count(path: str) -> None:
-    """Refuse a folder with more files than a Link can name, before all of them are read."""
+def _check(path: str) -> None:
+    """Refuse a folder with more files than a Link can name, or with names that JSON cannot say, before any is read."""
+    _check_name(path)
     count = 0
-    for _, folders, names in os.walk(path):
-        folders[:] = [folder for folder in folders if folder not in _LEFT_OUT]
+    for folder, below, names in os.walk(path):
+        below[:] = [one for one in below if one not in _LEFT_OUT]
         count += len(names)
         if count > limits.ARTIFACTS:
             raise DocumentInvalid(
                 f"more than {limits.ARTIFACTS} files", file=path, hint="name the folders that matter, not all of them"
             )
+        for name in (*below, *names):
+            _check_name(f"{folder}/{name}")
+
+
+def _check_name(path: str) -> None:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = path.encode("utf-8", "backslashreplace").decode()
+        raise DocumentInvalid("its name is not UTF-8, so nothing can be signed about it", file=shown) from error
