@@ -152,7 +152,8 @@ def command(context: click.Context, /, **options: Any) -> int:
         token_hosts=options.pop("token_hosts"),
         push=not options["no_push"],
     )
-    from attest.cli.lane import LaneOptions, LaneRun
+    from attest.cli.lane import LaneRun
+    from attest.cli.laneoptions import LaneOptions
 
     argv = context.meta[_COMMAND_LINE]
     lane_options = LaneOptions(**_taken(options, LaneOptions), argv=argv, claims=options)

@@ -376,7 +376,7 @@ def test_killed_at_any_request_it_leaves_no_lie(
                 stderr=subprocess.DEVNULL,
             ) as process:
                 proxy.kill, proxy.left = (lambda running=process: running.send_signal(number)), last
-                code = process.wait(SECONDS)
+                code = process.wait(2 * SECONDS)
                 proxy.kill = None
             found = [bundle["result"] for bundle in project.bundles() if bundle["predicate_type"] == TEST_RESULT]
             state = project.lanes()["build"][0]
