@@ -283,8 +283,8 @@ def _entry(path: str, node: _Node) -> Entry:
 
 
 def _children(node: _Node, path: str) -> dict[str, _Node]:
-    if node.children is None:
-        raise LayerInvalid(f"{_shown(path)} is no directory")
+    if node.children is None:  # pragma: no cover - every caller has seen that it is a directory
+        raise AssertionError(f"{_shown(path)} is no directory")
     return node.children
 
 
