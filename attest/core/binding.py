@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from attest.core.candidates import Fault, Item
-from attest.core.identity import party_of
+from attest.core.identity import distinct, party_of
 from attest.core.policy import Bind, Lane, Policy, SourceRule
 from attest.core.verdict import Reason, State
 
@@ -99,22 +99,12 @@ def enough(lane: Lane, items: Sequence[Item]) -> bool:
 
 
 def distinct_signers(lane: Lane, items: Iterable[Item]) -> int:
-    """How many signers with distinct names *and* distinct keys or identities there are: a maximum matching."""
-    keys: dict[str, set[str]] = {}
+    """How many signers with distinct names *and* distinct keys or identities there are among those who signed."""
+    proofs: dict[str, set[str]] = {}
     for item in items:
         for name in item.names & lane.parties:
-            keys.setdefault(name, set()).add(party_of(item.verified.credential))
-    holder: dict[str, str] = {}
-
-    def place(name: str, tried: set[str]) -> bool:
-        for key in sorted(keys[name] - tried):
-            tried.add(key)
-            if key not in holder or place(holder[key], tried):
-                holder[key] = name
-                return True
-        return False
-
-    return sum(place(name, set()) for name in sorted(keys))
+            proofs.setdefault(name, set()).add(party_of(item.verified.credential))
+    return distinct(proofs)
 
 
 def difference(policy: Policy, found: Combination, wanted: Combination) -> Fault:

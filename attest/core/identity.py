@@ -6,7 +6,7 @@ Everything is compared as it is written: there are no patterns and no normal for
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -59,6 +59,22 @@ def party_of(credential: Credential) -> str:
     if isinstance(credential, TrustedKey):
         return credential.fingerprint
     return f"{credential.issuer} {credential.identity}"
+
+
+def distinct(proofs: Mapping[str, Collection[str]]) -> int:
+    """How many of these signers are distinct, each by a key or identity that no other one uses: a maximum matching."""
+    holder: dict[str, str] = {}
+
+    def place(name: str, tried: set[str]) -> bool:
+        for proof in sorted(proofs[name]):
+            if proof not in tried:
+                tried.add(proof)
+                if proof not in holder or place(holder[proof], tried):
+                    holder[proof] = name
+                    return True
+        return False
+
+    return sum(place(name, set()) for name in sorted(proofs))
 
 
 def certified_source(certificate: Certificate) -> Source:

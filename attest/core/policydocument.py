@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from attest.core.conditions import ALWAYS, Always, CompileCondition, ConditionInvalid
 from attest.core.document import Document, Path
-from attest.core.identity import CLAIMS, Identity
+from attest.core.identity import CLAIMS, Identity, distinct
 from attest.core.keys import KeyInvalid, TrustedKey, public_key
 from attest.core.model import read_model
 from attest.core.policy import Condition, Lane, PlatformRule, Policy, Signer, SourceRule
@@ -302,10 +302,10 @@ def _check_shared(document: Document, policy: PolicyDocument, parties: _Parties)
 
 def _check_reachable(document: Document, name: str, signer: SignerDocument, parties: _Parties) -> None:
     """Distinct signers count by distinct keys or identities: members that share all of theirs are one."""
-    distinct = {proof for member in signer.of or () for proof in parties[member].proofs}
-    if signer.threshold is not None and len(distinct) < signer.threshold:
+    reachable = distinct({member: parties[member].proofs for member in signer.of or ()})
+    if signer.threshold is not None and reachable < signer.threshold:
         need = f"{signer.threshold} signers need {signer.threshold} keys or identities"
-        problem = f"{need}, and the members have {len(distinct)} between them"
+        problem = f"{need}, and the members have {reachable} between them"
         raise document.invalid(("signers", name, "threshold"), problem)
 
 

@@ -15,6 +15,7 @@ from attest.core.identity import (
     Identity,
     certificate_document,
     certified_source,
+    distinct,
     nearest,
     party_of,
 )
@@ -236,3 +237,19 @@ def test_of_several_signers_the_one_that_is_most_like_is_told() -> None:
     for order in (("b", "a"), ("a", "b")):
         alike = dict.fromkeys(order, EVERY_CLAIM)
         assert nearest(certified, alike)[1].startswith("it is a but for the trigger")
+
+
+@pytest.mark.parametrize(
+    ("proofs", "count"),
+    [
+        ({}, 0),
+        ({"a": ["1"], "b": ["1"]}, 1),
+        ({"a": ["1"], "b": ["1", "2"]}, 2),
+        ({"a": ["1"], "b": ["1"], "c": ["2", "3"]}, 2),
+        ({"a": ["1", "2"], "b": ["1"], "c": ["2", "3"]}, 3),
+        ({"a": []}, 0),
+    ],
+)
+def test_signers_are_distinct_by_proofs_of_their_own(proofs: dict[str, list[str]], count: int) -> None:
+    """Each distinct signer has a key or identity that no other one is counted by, however they are shared."""
+    assert distinct(proofs) == count
