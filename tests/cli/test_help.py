@@ -89,7 +89,8 @@ def parse(words: list[str]) -> None:
     name = " ".join(words[:3]) if " ".join(words[:3]) in COMMANDS else " ".join(words[:2])
     context = COMMANDS[name]
     arguments = [word for word in words[len(name.split()) :] if word != "..."]
-    with click.Context(context.command, info_name=name, resilient_parsing=False) as fresh:
+    names = ["-h", "--help"]  # click keeps the help option that it makes first
+    with click.Context(context.command, info_name=name, help_option_names=names) as fresh:
         context.command.parse_args(fresh, arguments)
 
 
