@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from google.protobuf import json_format  # type: ignore[import-untyped]
-from in_toto_attestation.v1 import statement_pb2  # type: ignore[import-untyped]
-from in_toto_attestation.v1.statement import Statement  # type: ignore[import-untyped]
+from google.protobuf import json_format
+from in_toto_attestation.v1 import statement_pb2
+from in_toto_attestation.v1.statement import Statement
 from sigstore_models.bundle.v1 import Bundle
 
 from attest.core.envelope import pae
