@@ -14,7 +14,7 @@ from attest.core.packages.dpkg import parse_dpkg
 from attest.core.packages.installed import Distribution, Installed, PackagesInvalid, package_url
 from attest.core.packages.node import parse_node
 from attest.core.packages.python import parse_python
-from attest.core.packages.rpm import parse_headers, parse_ndb
+from attest.core.packages.rpm import parse_headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +124,8 @@ def _parsed(kind: places.Database, content: bytes, read_rpm: Callable[[bytes], S
             return parse_apk(content)
         case places.Database.RPM_SQLITE:
             return parse_headers(read_rpm(content))
-        case places.Database.RPM_NDB:
-            return parse_ndb(content)
-        case places.Database.RPM_BERKELEY:
-            raise PackagesInvalid("a Berkeley DB of RPM is not read here; rpm --rebuilddb writes a newer kind")
+        case places.Database.RPM_OTHER:
+            raise PackagesInvalid("an RPM database of the kind ndb or Berkeley DB, of which only sqlite is read here")
         case places.Database.PYTHON:
             return parse_python(content)
         case places.Database.NODE:

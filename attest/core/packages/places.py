@@ -15,8 +15,8 @@ class Database(enum.Enum):
     DPKG = "dpkg"
     APK = "apk"
     RPM_SQLITE = "rpm-sqlite"
-    RPM_NDB = "rpm-ndb"
-    RPM_BERKELEY = "rpm-berkeley"
+    RPM_OTHER = "rpm-other"
+    """Of the kind ndb, as SUSE has it, or Berkeley DB, as old distributions do. Nobody reads it here."""
     PYTHON = "python"
     NODE = "node"
 
@@ -30,8 +30,8 @@ _FIXED: Final = {
         for folder in ("var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm")
         for name, database in (
             ("rpmdb.sqlite", Database.RPM_SQLITE),
-            ("Packages.db", Database.RPM_NDB),
-            ("Packages", Database.RPM_BERKELEY),
+            ("Packages.db", Database.RPM_OTHER),
+            ("Packages", Database.RPM_OTHER),
         )
     },
 }

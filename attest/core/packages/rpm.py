@@ -1,15 +1,12 @@
-"""RPM packages: the headers of which every rpm database is made, and the database `ndb` of SUSE, Packages.db.
+"""RPM packages: the headers of which an rpm database is made. An adapter takes them out of it.
 
-The SQLite database of Fedora and Red Hat is opened by an adapter; its rows are such headers, too.
-
-Sources: rpm's "RPM Package format" (header structure) and its tags; lib/backend/ndb of rpm 4.18 for the layout of
-Packages.db.
+Source: rpm's documentation, "RPM Package format", "Header structure" and "Tags".
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from attest.core.packages.installed import Installed, PackagesInvalid
@@ -24,8 +21,6 @@ _INT32: Final = 4
 _STRING: Final = 6
 _I18N: Final = 9
 _ENTRY: Final = struct.Struct(">IIII")
-_SLOT: Final = struct.Struct("<IIII")
-_PAGE: Final = 4096
 _ENTRIES: Final = 10_000
 
 
@@ -36,15 +31,6 @@ def parse_headers(headers: Iterable[bytes]) -> list[Installed]:
         PackagesInvalid: one is no header, or names no package.
     """
     return [package for header in headers if (package := _package(header)).name != "gpg-pubkey"]
-
-
-def parse_ndb(content: bytes) -> list[Installed]:
-    """The packages of a Packages.db.
-
-    Raises:
-        PackagesInvalid: it is no such database.
-    """
-    return parse_headers(_ndb_blobs(content))
 
 
 def _package(header: bytes) -> Installed:
@@ -95,24 +81,3 @@ def _tags(header: bytes) -> dict[int, str | int]:
         else:
             raise PackagesInvalid("a header has a tag of a type that is not expected")
     return found
-
-
-def _ndb_blobs(content: bytes) -> Iterator[bytes]:
-    if len(content) < _PAGE or content[:4] != b"RpmP":
-        raise PackagesInvalid("it is no database of the kind ndb")
-    _, version, _, pages = _SLOT.unpack_from(content)
-    if version != 0 or not 0 < pages <= len(content) // _PAGE:
-        raise PackagesInvalid("it is a database of the kind ndb, of a version that is not read here")
-    for at in range(32, pages * _PAGE, _SLOT.size):
-        magic, number, block, _ = _SLOT.unpack_from(content, at)
-        if magic != 0x746F6C53:  # "Slot"
-            raise PackagesInvalid("a slot of the database is damaged")
-        if number == 0:
-            continue
-        start = block * 16
-        if start + 16 > len(content):
-            raise PackagesInvalid("a slot of the database points behind its end")
-        blob, same, _, size = _SLOT.unpack_from(content, start)
-        if blob != 0x53626C42 or same != number or start + 16 + size > len(content):  # "BlbS"
-            raise PackagesInvalid("a slot of the database points to nothing")
-        yield content[start + 16 : start + 16 + size]
