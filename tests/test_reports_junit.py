@@ -107,6 +107,8 @@ def test_phpunit() -> None:
         ('<skipped type="todo"/><failure/>', S),
         ('<skipped type="todo"/><error/>', F),
         ("<skipped/><failure/>", F),
+        ('<failure type="todo"/>', F),
+        ('<skipped/><failure type="todo"/>', F),
         ("<skipped/><error/>", F),
         ("<flakyFailure/>", W),
         ("<flakyError/><flakyFailure/>", W),
@@ -200,6 +202,17 @@ def test_totals_that_contradict(totals: str, message: str) -> None:
     refused(f"<testsuites {totals}><testsuite>{body}</testsuite></testsuites>", message)
 
 
+@pytest.mark.parametrize(("claimed", "agrees"), [(0, False), (1, False), (2, True), (3, True), (4, False)])
+def test_totals_of_suites_in_suites(claimed: int, agrees: bool) -> None:
+    """The outermost totals are of all suites inside: of the cases that failed, or of the elements that say so."""
+    inner = suite(case("<failure/><failure/>") + case("<error/>", name="u"), "").replace("testsuites", "testsuite")
+    document = f'<testsuites tests="2" failures="{claimed}"><testsuite>{inner}</testsuite></testsuites>'
+    if agrees:
+        assert outcomes(document) == {"c.t": F, "c.u": F}
+    else:
+        refused(document, f"says that {claimed} tests failed, and has 2")
+
+
 def test_a_failure_that_totals_deny() -> None:
     """A report that counts no failure and has one is an error, not a pass and not a failure."""
     refused(suite(case("<failure/>"), 'tests="1" failures="0" errors="0"'), "says that 0 tests failed, and has 1")
@@ -222,7 +235,12 @@ def test_a_failure_of_a_suite(name: str) -> None:
     document = suite(f'<{name} message="no database">trace</{name}>' + case(), 'name="s"')
     assert read(document).problems == (f"{name} in 's': 'no database'",)
     assert result(document) is Result.FAILED
-    assert "the whole run" in read(f"<testsuites><error/>{case()}</testsuites>").problems[0]
+    assert read(f"<testsuites><error/>{case()}</testsuites>").problems == ("error in 'the whole run': ''",)
+    for counted in (0, 1):  # whether it is among the totals, or stands beside them
+        assert result(suite(f"<{name}/>" + case(), f'tests="1" failures="{counted}"')) is Result.FAILED
+    refused(suite(f"<{name}/>" + case(), 'tests="1" failures="2"'), "says that 2 tests failed")
+    quiet = suite("<properties/><system-out>no</system-out><system-err/>" + case())
+    assert read(quiet).problems == ()
 
 
 def test_a_report_without_cases_has_run_nothing() -> None:
@@ -240,6 +258,8 @@ def test_a_report_without_cases_has_run_nothing() -> None:
         (case(case(name="in")), "<testcase> in <testcase> is not known"),
         (case("<system-out><failure/></system-out>"), "<failure> has no place in <system-out>"),
         (f"<properties>{case('<failure/>')}</properties>", "<testcase> has no place in <properties>"),
+        ("<system-err><testsuite/></system-err>", "<testsuite> has no place in <system-err>"),
+        ("<system-err><a><testsuites/></a></system-err>", "<testsuites> has no place in <a>"),
         ("<results/>", "<results> in <testsuite> is not known"),
         ("<testsuites/>", "<testsuites> in <testsuite> is not known"),
         (case(attributes='status="maybe"'), "the status 'maybe' of a test case is not known"),

@@ -46,7 +46,6 @@ class _Suite:
     cases: int = 0
     bad_cases: int = 0
     bad_elements: int = 0
-    skipped: int = 0
     errors: int = 0
     direct: int = 0
     """Cases and suites right inside of it."""
@@ -140,7 +139,6 @@ class JUnitReader:
         suite.bad_cases += bad > 0
         suite.direct_bad += bad > 0
         suite.errors += case.children.count("error")
-        suite.skipped += "skipped" in case.children or case.status is Outcome.SKIPPED
 
     def _end_suite(self) -> None:
         suite = self._suites.pop()
@@ -151,7 +149,6 @@ class JUnitReader:
         outer.cases += suite.cases
         outer.bad_cases += suite.bad_cases
         outer.bad_elements += suite.bad_elements
-        outer.skipped += suite.skipped
         outer.errors += suite.errors
         outer.direct += 1
         outer.direct_bad += suite.bad_elements > 0
