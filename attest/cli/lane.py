@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +143,7 @@ class LaneRun:
             environment=told_environment(options.variables, os.environ),
         )
         world = World(
-            run=run_command,
+            run=partial(run_command, environment=_without_passphrase(os.environ)),
             record=record_artifacts,
             observe=self._observe if options.observes else None,
             reports=reports,
@@ -272,6 +273,13 @@ class _Signing:
             write_file(file, signed.bundle)
         attached = attach(self.stores, self.targets, signed.bundle, clock=self.clock) if self.targets else ()
         return _Made(signed, attached)
+
+
+def _without_passphrase(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the command: it does not sign, so it has no business with the key."""
+    from attest.adapters.keys.passphrase import VARIABLE
+
+    return {name: value for name, value in environment.items() if name != VARIABLE}
 
 
 _STORE_TIMEOUT = "--store-timeout SECONDS gives registries and services more time"

@@ -151,6 +151,12 @@ def test_the_environment_is_told_by_name_alone(scene: Scene) -> None:
     assert "quiet" not in json.dumps(statements(scene))
 
 
+def test_the_command_has_no_passphrase(scene: Scene) -> None:
+    """What opens the key is for attest alone."""
+    ended = sh(scene, 'echo "${ATTEST_KEY_PASSWORD-none}"', ATTEST_KEY_PASSWORD="correct horse")
+    assert (ended.code, ended.out) == (0, "none\n")
+
+
 # ---- reports
 
 
