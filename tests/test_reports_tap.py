@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attest.adapters.reports import tap
 from attest.core import limits
 from attest.core.predicates import Result
 from attest.core.testreport import Format, Outcome
@@ -157,8 +158,24 @@ def test_subtests_of_what_is_expected_to_fail() -> None:
     assert outcomes(skipped) == {"a": S, "b": P}
 
 
+def test_output_that_looks_like_a_block_hides_nothing() -> None:
+    """Only right behind a test point, and indented under it, does a line open a block of YAML."""
+    text = "TAP version 13\n1..3\nok 1\n---\nnot ok 2\nsome output\n  ---\nok 3\n"
+    assert outcomes(text) == {"test 1": P, "test 2": F, "test 3": P}
+
+
+@pytest.mark.parametrize("start", ["1..1\nok 1\n", "1..1\n", "ok 1\n"])
+def test_a_second_stream_is_refused(start: str) -> None:
+    """Streams that were written one after the other into one file are two reports."""
+    refused(f"{start}TAP version 13\n1..1\nok 1\n", "a second TAP stream")
+
+
 def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Too many cases and too deep a nesting are refused."""
+    """Too many lines, too many cases and too deep a nesting are refused."""
+    with monkeypatch.context() as patch:
+        patch.setattr(tap, "_LINES", 3)
+        assert len(cases("1..2\nok 1\nok 2")) == 2
+        refused("1..2\nok 1\nok 2\n", "more than 3 lines")
     monkeypatch.setattr(limits, "REPORT_CASES", 3)
     assert len(cases("1..3\n" + "ok\n" * 3)) == 3
     refused("1..4\n" + "ok\n" * 4, "more than 3 cases")
