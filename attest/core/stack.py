@@ -153,7 +153,7 @@ class Stack:
             self._overlay.hidden, key=lambda item: (item.entry.path, item.entry.layer, item.hidden_by)
         ):
             member = hidden.entry.member
-            if member is None:
+            if member is None:  # pragma: no cover - a directory, which is not among what is hidden
                 continue
             yield ShadowedFile(
                 path=_shown(hidden.entry.path),
