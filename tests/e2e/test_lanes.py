@@ -298,6 +298,35 @@ def test_what_was_observed_is_signed(project: Project, podman: Podman) -> None:
     assert project.lanes()["integration"][0] == "present"
 
 
+def test_a_release_is_tested_together(
+    project: Project, podman: Podman, docker_registry: Registry, other_service_image: BuiltImage
+) -> None:
+    """A joint lane signs one statement about both images, and only while containers of both of them run."""
+    other = push(other_service_image, docker_registry)
+    podman.pull(other)
+    commit = git(project.folder, "rev-parse", "HEAD")
+    services = {"backend": project.image.reference, "frontend": other.reference}
+    release = {"version": 1, "commit": commit, "services": services}
+    (project.folder / "release.yaml").write_text(json.dumps(release))
+    words = ["run", "--release", "release.yaml", "--lane", "e2e", "--key", "keys/e2e.key", *project.scene.options]
+
+    def run(*containers: str) -> Ended:
+        options = [word for name in containers for word in ("--container", name)]
+        return spawn(*words, *options, "--", "true", cwd=project.folder, environment=project.environment())
+
+    with serving(podman, project.image.reference, "one"):
+        alone = run("one")
+        assert alone.code == 3
+        assert f"no container that was named runs {other.digest}" in alone.err
+        assert project.bundles() == []
+        with serving(podman, other.reference, "two"):
+            together = run("one", "two")
+    assert together.code == 0, together.err
+    assert {tuple(bundle["subjects"]) for bundle in project.bundles()} == {
+        tuple(sorted([project.image.digest, other.digest]))
+    }
+
+
 # ---- supersession
 
 
