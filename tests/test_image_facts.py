@@ -1,0 +1,219 @@
+"""Facts of images in real places: a layout, an archive of each kind, and real registries."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attest.cli.imagesources import layer_readers, open_image
+from attest.cli.stores import Connection, Stores
+from attest.core.imagefacts import ImageFacts, View
+from attest.core.oci import Platform
+from attest.core.reference import digest_of
+from attest.errors import NotFound, ReferenceInvalid, StoreMisbehaved, TagReference, UsageError
+from attest.ops.facts import Progress, gather_facts
+from tests.layerstacks import LAYER, File, folder, gzipped, tar, write_layout
+from tests.parts import images
+from tests.parts.find import require
+from tests.parts.images import BuiltImage
+from tests.parts.registry import Registry
+
+LAYERS = [
+    tar([folder("d"), File("d/a", b"1"), File("key", b"ghp_" + b"a1B2c3D4e5" * 4)]),
+    tar([File(".wh.key"), File("d/b", b"2")]),
+]
+
+
+def facts(text: str, *, only: Sequence[Platform] = (), told: list[Progress] | None = None) -> ImageFacts:
+    """The facts of an image that a command line names."""
+    stores = Stores(Connection(timeout=60, plain_http=False, ca_file=None, token_hosts=()))
+    with open_image(stores, text) as source:
+        return gather_facts(
+            source, layer_readers(), only=only, progress=(lambda _: None) if told is None else told.append
+        )
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Path:
+    """A layout of an image whose secret was deleted by its second layer."""
+    blobs = [gzipped(layer) for layer in LAYERS]
+    write_layout(
+        tmp_path / "layout",
+        LAYERS,
+        blobs=blobs,
+        media_types=[f"{LAYER}+gzip"] * 2,
+        history=[{"created_by": "ADD files"}, {"created_by": "RUN rm key"}],
+    )
+    return tmp_path / "layout"
+
+
+def test_a_deleted_secret_is_found(layout: Path) -> None:
+    """A secret that a later layer deleted is told as shadowed, with the layer that has it and the one that hid it."""
+    told: list[Progress] = []
+    (found,) = facts(f"oci:{layout}:t", told=told).platforms
+    (secret,) = found.secrets
+    assert (secret.name, secret.layer, secret.view, secret.hidden_by) == ("/key", 0, View.SHADOWED, 1)
+    assert [layer.created_by for layer in found.layers] == ["ADD files", "RUN rm key"]
+    assert [file.path for file in found.files] == ["/d", "/d/a", "/d/b"]
+    assert {(each.layer, each.layers) for each in told} == {(1, 2), (2, 2)}
+    assert all(each.done <= each.size for each in told)
+
+
+def test_the_same_facts_from_every_place(layout: Path, tmp_path: Path) -> None:
+    """A layout and its archive have the same facts; a docker-archive has the same files under other digests."""
+    subprocess.run(["tar", "-C", layout, "-cf", tmp_path / "oci.tar", "."], check=True)
+    by_tag = facts(f"oci:{layout}:t")
+    assert facts(f"oci:{layout}@{by_tag.digest}") == by_tag
+    assert facts(f"oci-archive:{tmp_path}/oci.tar") == by_tag
+    assert facts(f"oci-archive:{tmp_path}/oci.tar:t") == by_tag
+    assert facts(f"oci-archive:{tmp_path}/oci.tar@{by_tag.digest}") == by_tag
+
+
+@pytest.mark.parts
+def test_what_skopeo_writes_as_docker_save_does(layout: Path, tmp_path: Path) -> None:
+    """A docker-archive that skopeo wrote has the files, secrets and build steps of the layout that it came from."""
+    target = tmp_path / "docker.tar"
+    subprocess.run(
+        [require("skopeo"), "copy", "--quiet", f"oci:{layout}:t", f"docker-archive:{target}:app:1"], check=True
+    )
+    (expected,) = facts(f"oci:{layout}:t").platforms
+    for name in (f"docker-archive:{target}", f"docker-archive:{target}:docker.io/library/app:1"):
+        (found,) = facts(name).platforms
+        assert (found.files, found.shadowed, found.secrets) == (expected.files, expected.shadowed, expected.secrets)
+        assert [layer.diff_id for layer in found.layers] == [layer.diff_id for layer in expected.layers]
+
+
+def test_names_of_no_image(layout: Path) -> None:
+    """A tag of a registry, an archive without a path, and a layout without the image are refused."""
+    for text, error in (
+        ("oci-archive:", ReferenceInvalid),
+        ("docker-archive:@sha256:" + "0" * 64, ReferenceInvalid),
+        (f"oci:{layout}@sha256:{'0' * 64}", NotFound),
+        ("127.0.0.1:1/app:tag", TagReference),
+    ):
+        with pytest.raises(error):
+            facts(text)
+
+
+def rewritten(layout: Path, change: dict[str, Any]) -> str:
+    """The reference of an image in the layout whose manifest has other members."""
+    index = json.loads((layout / "index.json").read_text())
+    blobs = layout / "blobs" / "sha256"
+    manifest = json.loads((blobs / index["manifests"][0]["digest"].removeprefix("sha256:")).read_text())
+    content = json.dumps({**manifest, **change}).encode()
+    (blobs / digest_of(content).removeprefix("sha256:")).write_bytes(content)
+    index["manifests"][0] |= {"digest": digest_of(content), "size": len(content)}
+    (layout / "index.json").write_text(json.dumps(index))
+    return f"oci:{layout}@{digest_of(content)}"
+
+
+def test_layers_that_the_configuration_does_not_know(layout: Path) -> None:
+    """A manifest with fewer layers than its configuration, or in another order, is refused."""
+    manifest = json.loads((layout / "blobs" / "sha256" / facts(f"oci:{layout}:t").digest[7:]).read_text())
+    with pytest.raises(StoreMisbehaved, match="names 2 layers, and the manifest 1"):
+        facts(rewritten(layout, {"layers": manifest["layers"][:1]}))
+    with pytest.raises(StoreMisbehaved, match="its configuration names"):
+        facts(rewritten(layout, {"layers": manifest["layers"][::-1]}))
+
+
+def test_a_platform_that_is_not_there(layout: Path) -> None:
+    """Asking for a platform that the image does not have is an error, not an empty answer."""
+    amd, arm = Platform(os="linux", architecture="amd64"), Platform(os="linux", architecture="arm64")
+    assert len(facts(f"oci:{layout}:t", only=[amd]).platforms) == 1
+    with pytest.raises(UsageError, match="linux/arm64"):
+        facts(f"oci:{layout}:t", only=[amd, arm])
+
+
+@pytest.mark.parts
+def test_every_platform_of_an_index(index_image: BuiltImage) -> None:
+    """Each runnable image of an index has facts of its own, under its platform."""
+    found = facts(index_image.reference)
+    assert [str(each.platform) for each in found.platforms] == ["linux/amd64", "linux/arm64"]
+    assert [each.manifest for each in found.platforms] == list(index_image.platforms)
+
+
+@pytest.mark.parts
+@pytest.mark.parametrize("kind", ["docker_registry", "olareg", "gitea"])
+def test_large_layers_of_real_registries(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """A layer of several ranges comes whole from each registry, and its facts are those of the layout."""
+    registry: Registry = request.getfixturevalue(kind)
+    layer = tar([File("noise", os.urandom(20_000_000)), File("last", b"x")])
+    written = write_layout(tmp_path / "layout", [layer])
+    content = (written.layout / "blobs" / "sha256" / written.digest.removeprefix("sha256:")).read_bytes()
+    image = BuiltImage(layout=written.layout, tag="t", digest=written.digest, manifest=content)
+    pushed = images.push(image, registry)
+    stores = Stores(
+        Connection(
+            timeout=120,
+            plain_http=False,
+            ca_file=None if registry.ca_file is None else str(registry.ca_file),
+            token_hosts=(),
+        )
+    )
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DOCKER_CONFIG", str(registry.docker_config_dir))
+        with open_image(stores, pushed.reference) as source:
+            found = gather_facts(source, layer_readers())
+    assert found == facts(written.reference)
+
+
+# ---- real packages
+
+
+@pytest.mark.parts
+@pytest.mark.slow
+def test_packages_of_a_real_image(tmp_path: Path) -> None:
+    """The packages that we read are those that dpkg-query and pip name inside of the same Debian."""
+    root = tmp_path / "root"
+    options = ["--variant=minbase", "--include=python3-pip,python3-six"]
+    subprocess.run([require("debootstrap"), *options, "bookworm", root], check=True, capture_output=True)
+    shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
+    subprocess.run(["tar", "-C", root, "-cf", tmp_path / "root.tar", "."], check=True)
+    written = write_layout(tmp_path / "layout", [(tmp_path / "root.tar").read_bytes()])
+
+    def inside(*command: str) -> list[str]:
+        done = subprocess.run(["chroot", root, *command], check=True, capture_output=True, text=True)
+        return sorted(done.stdout.splitlines())
+
+    (found,) = facts(written.reference).platforms
+    assert found.unread == ()
+    named = sorted(f"{each.name} {each.version} {each.architecture}" for each in found.packages if each.type == "deb")
+    assert named == inside("dpkg-query", "-W", "-f", "${Package} ${Version} ${Architecture}\\n")
+    python = sorted(f"{each.name}=={each.version}" for each in found.packages if each.type == "pypi")
+    assert python == inside("pip", "list", "--format", "freeze")
+
+
+@pytest.mark.parts
+def test_packages_as_npm_lists_them(tmp_path: Path) -> None:
+    """The Node packages that we read are those that `npm ls` finds in the same folder, and no others."""
+    app = tmp_path / "app"
+    for folder_of, name, version in (
+        (".", "app", "0.0.1"),
+        ("node_modules/a", "a", "1.0.0"),
+        ("node_modules/@s/b", "@s/b", "2.0.0"),
+        ("node_modules/a/node_modules/c", "c", "3.0.0"),
+        ("node_modules/a/test/node_modules/fixture", "fixture", "4.0.0"),
+        ("node_modules/a/lib", "part-of-a", "5.0.0"),
+    ):
+        (app / folder_of).mkdir(parents=True, exist_ok=True)
+        (app / folder_of / "package.json").write_text(json.dumps({"name": name, "version": version}))
+    told = subprocess.run(
+        [require("npm"), "ls", "--all", "--parseable", "--long", "--offline"],
+        cwd=app,
+        capture_output=True,
+        text=True,
+        check=False,  # none of them is a dependency of the application, which npm calls an error
+        env={**os.environ, "HOME": str(tmp_path)},
+    ).stdout.splitlines()
+    listed = sorted(line.split(":")[1] for line in told if "node_modules" in line)
+    subprocess.run(["tar", "-C", tmp_path, "-cf", tmp_path / "app.tar", "app"], check=True)
+    (found,) = facts(write_layout(tmp_path / "layout", [(tmp_path / "app.tar").read_bytes()]).reference).platforms
+    assert sorted(f"{each.name}@{each.version}" for each in found.packages) == listed
+    assert listed == ["@s/b@2.0.0", "a@1.0.0", "c@3.0.0"]
