@@ -159,6 +159,16 @@ def test_in_time_is_in_time() -> None:
     assert sh("exit 3", timeout=PATIENCE) == Ended(status=3)
 
 
+def test_it_is_the_same_where_waiting_reaps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without waitid, as on macOS before Python 3.13, ends and times are told the same."""
+    monkeypatch.delattr(os, "waitid")
+    assert sh("exit 3") == Ended(status=3)
+    assert sh("exit 3", timeout=PATIENCE) == Ended(status=3)
+    script = f"trap '' TERM; sleep 1000 & echo $! > {tmp_path}/pid; wait"
+    assert sh(script, timeout=0.5, grace=0.3).timed_out
+    wait_for(lambda: not is_running(pid_in(tmp_path / "pid")))
+
+
 # ---- being told to stop
 
 

@@ -77,9 +77,9 @@ def run_command(
             raise UsageError(f"the command {argv[0]!r} could not be started: {said}") from error
         try:
             handing.to(process.pid)
-            timed_out = not _wait(process.pid, timeout)
+            timed_out = not _wait(process, timeout)
             if timed_out:
-                _stop(process.pid, grace)
+                _stop(process, grace)
         except BaseException:
             _signal(process.pid, signal.SIGKILL)
             raise
@@ -139,13 +139,17 @@ def _asks_a_person() -> bool:
         return False
 
 
-def _wait(pid: int, seconds: float | None) -> bool:
+def _wait(process: subprocess.Popen[bytes], seconds: float | None) -> bool:
     """Whether the process ends within so many seconds. It is not reaped, so that its group keeps its number."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        return process.returncode is not None
     if seconds is None:
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         return True
     end = time.monotonic() + seconds
-    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
         left = end - time.monotonic()
         if left <= 0:
             return False
@@ -153,11 +157,11 @@ def _wait(pid: int, seconds: float | None) -> bool:
     return True
 
 
-def _stop(pid: int, grace: float) -> None:
+def _stop(process: subprocess.Popen[bytes], grace: float) -> None:
     """End a group: asked first, then by force, also whom its first process leaves behind."""
-    _signal(pid, signal.SIGTERM)
-    _wait(pid, grace)
-    _signal(pid, signal.SIGKILL)
+    _signal(process.pid, signal.SIGTERM)
+    _wait(process, grace)
+    _signal(process.pid, signal.SIGKILL)
 
 
 def _signal(group: int, number: int) -> None:
