@@ -51,6 +51,14 @@ def test_findings_are_cases() -> None:
     document = log(run(found(level="error"), found(level="warning", locations=[])))
     assert outcomes(document) == {"lint > R1 > src/a.py:3": F, "lint > R1": W}
     assert result(document) is Result.FAILED
+    place = "lint > R1 > src/a.py:3"
+    assert outcomes(log(run(found(level="warning")))) == {place: W}
+    assert outcomes(log(run(found(level="error"), found(ruleId="R2", kind="pass")))) == {
+        place: F,
+        "lint > R2 > src/a.py:3": P,
+    }
+    assert outcomes(log(run(found(level="error", suppressions=[{"kind": "inSource"}])))) == {"lint": P, place: S}
+    assert outcomes(log(run(found(kind="pass")))) == {"lint": P, place: P}
 
 
 @pytest.mark.parametrize(
@@ -121,6 +129,9 @@ def test_a_run_can_be_configured_to_be_stricter() -> None:
     invocation = {"executionSuccessful": True, "ruleConfigurationOverrides": [{"configuration": {"level": "error"}}]}
     assert of(found(), invocations=[invocation]) == [F]
     assert of(found(level="note"), invocations=[invocation]) == [W]
+    none = {"executionSuccessful": True, "ruleConfigurationOverrides": [{"configuration": {"level": "note"}}]}
+    assert of(found(), invocations=[none]) == [W]
+    assert of(found(ruleId="R1"), rules=[{"id": []}, *RULES], invocations=[none]) == [F]
     softer = {**invocation, "ruleConfigurationOverrides": [{"configuration": {"level": "none"}}]}
     assert of(found(ruleId="R1"), rules=RULES, invocations=[softer]) == [F]
 
@@ -165,6 +176,18 @@ def test_a_scan_that_did_not_start(results: dict[str, Any]) -> None:
     assert result(log(bare)) is Result.FAILED
 
 
+def test_other_files_may_hold_what_is_no_result() -> None:
+    """Only results that stand elsewhere are missed; artifacts may."""
+    assert result(log(run(externalPropertyFileReferences={"artifacts": [{"location": {}}]}))) is Result.PASSED
+
+
+def test_the_semantic_version_goes_first() -> None:
+    """The tool is named with the version that can be compared, else the other, else none."""
+    driver = {"name": "lint", "version": "v1 of Tuesday", "semanticVersion": "1.0.0"}
+    assert read(log({"tool": {"driver": driver}, "results": []})).tool == "lint 1.0.0"
+    assert read(log({"tool": {"driver": {"name": "lint"}}, "results": []}, run())).tool == "lint, lint 1.2"
+
+
 def test_no_run_at_all() -> None:
     """A log without runs has run nothing."""
     assert result(log()) is Result.FAILED
@@ -199,6 +222,12 @@ def test_findings_without_much(result_: dict[str, Any], name: str) -> None:
         (log(run(rules=[1])), "runs[0].tool.driver.rules is not an object"),
         (log(run(1)), "runs[0].results[0] is not an object"),
         (log(run(results={"a": 1})), "runs[0].results is not an array"),
+        *((log(run(results=empty)), "runs[0].results is not an array") for empty in ({}, "", 0, False)),
+        (log(run(invocations={})), "runs[0].invocations is not an array"),
+        (log(run(invocations=False)), "runs[0].invocations is not an array"),
+        (log(run(found(suppressions=0))), "suppressions is not an array"),
+        (log(run(found(rule=[]))), "rule is not an object"),
+        (log(run(rules={})), "rules is not an array"),
         (log(run(found(level="fatal"))), "runs[0].results[0].level 'fatal' is not known"),
         (log(run(found(level=3))), "runs[0].results[0].level 3 is not known"),
         (log(run(found(level=[]))), "runs[0].results[0].level an array is not known"),

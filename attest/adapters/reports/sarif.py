@@ -79,12 +79,12 @@ class _Run:
         self.tool = tool_name(self._name, version) or self._name
         self._rules = [
             an_object(rule, f"{where}.tool.driver.rules")
-            for rule in an_array(driver.get("rules") or [], f"{where}.tool.driver.rules")
+            for rule in _maybe_array(driver.get("rules"), f"{where}.tool.driver.rules")
         ]
         self._by_id = {rule["id"]: rule for rule in self._rules if isinstance(rule.get("id"), str)}
         self._invocations = [
             an_object(item, f"{where}.invocations")
-            for item in an_array(run.get("invocations") or [], f"{where}.invocations")
+            for item in _maybe_array(run.get("invocations"), f"{where}.invocations")
         ]
 
     def problems(self) -> list[str]:
@@ -110,8 +110,7 @@ class _Run:
         outside = self._run.get("externalPropertyFileReferences")
         if isinstance(outside, dict) and "results" in outside:
             raise ReportInvalid(f"{self._where} keeps its results in other files")
-        results = an_array(self._run.get("results") or [], f"{self._where}.results")
-        worst = Outcome.PASSED
+        results = _maybe_array(self._run.get("results"), f"{self._where}.results")
         findings = []
         for position, item in enumerate(results):
             where = f"{self._where}.results[{position}]"
@@ -120,9 +119,8 @@ class _Run:
             if outcome is None:
                 continue
             findings.append((self._finding(result), outcome))
-            if outcome is Outcome.FAILED or (outcome is Outcome.WARNED and worst is Outcome.PASSED):
-                worst = outcome
-        if worst is Outcome.PASSED and self._run.get("results") is not None:
+        clean = all(outcome in {Outcome.PASSED, Outcome.SKIPPED} for _, outcome in findings)
+        if clean and self._run.get("results") is not None:
             cases.add(self._name, Outcome.PASSED)
         for name, outcome in findings:
             cases.add(name, outcome)
@@ -143,14 +141,14 @@ class _Run:
         configured = rule.get("defaultConfiguration")
         level = configured.get("level", "warning") if isinstance(configured, dict) else "warning"
         for invocation in self._invocations:
-            overrides = an_array(invocation.get("ruleConfigurationOverrides") or [], f"{self._where}.invocations")
+            overrides = _maybe_array(invocation.get("ruleConfigurationOverrides"), f"{self._where}.invocations")
             for item in overrides:
                 if an_object(an_object(item, where).get("configuration"), where).get("level") == "error":
                     level = "error"  # of which rule is not looked at: the worse is believed
         return level
 
     def _rule(self, result: Mapping[str, Json], where: str) -> Mapping[str, Json]:
-        reference = an_object(result.get("rule") or {}, f"{where}.rule")
+        reference = an_object(result.get("rule", {}), f"{where}.rule")
         if "toolComponent" in reference:
             return {}  # a rule of an extension: the default level holds
         index = result.get("ruleIndex", reference.get("index", -1))
@@ -176,13 +174,13 @@ class _Run:
 
 def _notifications(invocation: Mapping[str, Json], where: str) -> list[Mapping[str, Json]]:
     names = ("toolExecutionNotifications", "toolConfigurationNotifications")
-    items = [item for name in names for item in an_array(invocation.get(name) or [], f"{where}.{name}")]
+    items = [item for name in names for item in _maybe_array(invocation.get(name), f"{where}.{name}")]
     return [an_object(item, f"{where}: a notification") for item in items]
 
 
 def _is_suppressed(result: Mapping[str, Json], where: str) -> bool:
     """Whether somebody has accepted it (3.27.23): there are suppressions, and none is under review or rejected."""
-    suppressions = an_array(result.get("suppressions") or [], f"{where}.suppressions")
+    suppressions = _maybe_array(result.get("suppressions"), f"{where}.suppressions")
     states = [
         a_word(
             an_object(item, f"{where}.suppressions").get("status", "accepted"),
@@ -192,6 +190,11 @@ def _is_suppressed(result: Mapping[str, Json], where: str) -> bool:
         for item in suppressions
     ]
     return bool(states) and all(state == "accepted" for state in states)
+
+
+def _maybe_array(value: Json, where: str) -> list[Json]:
+    """The array that may stand there; none where nothing does. Anything else is no array, however empty it is."""
+    return [] if value is None else an_array(value, where)
 
 
 def _path(value: Json, *names: str) -> Json:
