@@ -120,6 +120,36 @@ def write_layout(
     return Written(layout=layout, digest=described["digest"])
 
 
+def describe_layout(layout: Path, layers: Sequence[tuple[Path, Path]], *, media_type: str) -> Written:
+    """Write an image of large layers, archive and blob each in a file, the blobs linked and none of them in memory."""
+    written = write_layout(layout, [])
+    blobs = layout / "blobs" / "sha256"
+    digests = {path: _file_digest(path) for pair in set(layers) for path in pair}
+    for blob in {blob for _, blob in layers}:
+        (blobs / digests[blob].removeprefix("sha256:")).hardlink_to(blob)
+
+    def stored(content: bytes, kind: str) -> dict[str, Any]:
+        (blobs / digest(content).removeprefix("sha256:")).write_bytes(content)
+        return {"mediaType": kind, "digest": digest(content), "size": len(content)}
+
+    index = json.loads((layout / "index.json").read_text())
+    manifest = json.loads((blobs / written.digest.removeprefix("sha256:")).read_text())
+    config = json.loads((blobs / manifest["config"]["digest"].removeprefix("sha256:")).read_text())
+    config["rootfs"]["diff_ids"] = [digests[archive] for archive, _ in layers]
+    manifest["config"] = stored(json.dumps(config).encode(), manifest["config"]["mediaType"])
+    manifest["layers"] = [
+        {"mediaType": media_type, "digest": digests[blob], "size": blob.stat().st_size} for _, blob in layers
+    ]
+    index["manifests"][0] |= stored(json.dumps(manifest).encode(), manifest["mediaType"])
+    (layout / "index.json").write_text(json.dumps(index))
+    return Written(layout=layout, digest=index["manifests"][0]["digest"])
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def gzipped(content: bytes) -> bytes:
     """The bytes, compressed by gzip, always alike."""
     return gzip.compress(content, mtime=0)
