@@ -38,7 +38,7 @@ def test_a_keyless_bundle_is_rejected(case: str) -> None:
     keyring = Keyring([make.party("unit").trusted, make.party("e2e", "ed25519").trusted])
     outcome = verify(content(case), keyring)
     assert isinstance(outcome, Rejected)
-    assert outcome.reason in {"foreign-key", "bundle-invalid", "not-an-attestation"}
+    assert outcome.reason in {"foreign-identity", "bundle-invalid", "not-an-attestation"}
     assert isinstance(verify(content(case), keyring, legacy=True), Rejected)
 
 

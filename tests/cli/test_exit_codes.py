@@ -102,7 +102,8 @@ def test_every_error_of_attest_ends_with_its_own_code(
     error: type[AttestError], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Each error type ends with its exit code, 2 or 3, its message in one line and its hint in another."""
-    more = {"file": "f"} if issubclass(error, errors.DocumentInvalid) else {}
+    more: dict[str, object] = {"file": "f"} if issubclass(error, errors.DocumentInvalid) else {}
+    more |= {"status": 0} if error is errors.NotSigned else {}
     with_command(monkeypatch, raising(error("what is wrong", hint="what to do", **more)))
     ended = attest("stub", cwd=tmp_path)
     assert ended.code == error.exit_code in {2, 3}

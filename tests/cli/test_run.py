@@ -251,6 +251,7 @@ def test_a_missing_product_of_a_command_that_passed_is_an_error(scene: Scene) ->
         (("--runner-image", "registry.example.org/ci:latest"), "by its digest"),
         (("--engine", "podman"), "no place without --container"),
         (("--env", "A=b"), "the name of a variable alone"),
+        (("--env", "ATTEST_KEY_PASSWORD"), "would publish the passphrase"),
         (("--source-elsewhere", "--source-commit", COMMIT), "names no source"),
         (("--observe", "'"), "--observe"),
         (("--key", "keys/absent.key"), "cannot be read"),
