@@ -17,6 +17,7 @@ from attest import __version__
 from attest.adapters.clock import SystemClock
 from attest.adapters.files import write_file
 from attest.adapters.fresh import FreshFiles
+from attest.adapters.keys.passphrase import VARIABLE as PASSPHRASE
 from attest.adapters.links import record_artifacts
 from attest.adapters.process import find_program, run_command
 from attest.cli.checkout import Here, look_here
@@ -277,9 +278,7 @@ class _Signing:
 
 def _without_passphrase(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of the command: it does not sign, so it has no business with the key."""
-    from attest.adapters.keys.passphrase import VARIABLE
-
-    return {name: value for name, value in environment.items() if name != VARIABLE}
+    return {name: value for name, value in environment.items() if name != PASSPHRASE}
 
 
 _STORE_TIMEOUT = "--store-timeout SECONDS gives registries and services more time"

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from attest.adapters.keys.passphrase import VARIABLE as PASSPHRASE
 from attest.errors import UsageError
 from attest.ops.run import refuse_secrets, told_environment
 
@@ -61,6 +62,8 @@ class LaneOptions:
                     f"--env {variable.partition('=')[0]!r} is to be the name of a variable alone",
                     hint="set the variable before attest, and name it",
                 )
+        if PASSPHRASE in self.variables:
+            raise UsageError(f"--env {PASSPHRASE} would publish the passphrase of the key", hint="leave it out")
         if self.source_elsewhere and not (self.claims["source_repository"] and self.claims["source_commit"]):
             raise UsageError(
                 "--source-elsewhere without --source-repository and --source-commit names no source",
