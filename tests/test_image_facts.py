@@ -17,7 +17,7 @@ from attest.cli.stores import Connection, Stores
 from attest.core.imagefacts import ImageFacts, View
 from attest.core.oci import Platform
 from attest.core.reference import digest_of
-from attest.errors import NotFound, ReferenceInvalid, StoreMisbehaved, TagReference, UsageError
+from attest.errors import NotFound, ReferenceInvalid, StoreError, StoreMisbehaved, TagReference, UsageError
 from attest.ops.facts import Progress, gather_facts
 from tests.layerstacks import LAYER, File, folder, gzipped, tar, write_layout
 from tests.parts import images
@@ -217,3 +217,26 @@ def test_packages_as_npm_lists_them(tmp_path: Path) -> None:
     (found,) = facts(write_layout(tmp_path / "layout", [(tmp_path / "app.tar").read_bytes()]).reference).platforms
     assert sorted(f"{each.name}@{each.version}" for each in found.packages) == listed
     assert listed == ["@s/b@2.0.0", "a@1.0.0", "c@3.0.0"]
+
+
+@pytest.mark.parametrize("trick", ["a link", "a pipe", "a folder", "nothing", "other bytes"])
+def test_a_blob_that_is_no_file(layout: Path, trick: str) -> None:
+    """A layer that is a link, a pipe, a folder, absent or other bytes ends in an error of ours, and nothing hangs."""
+    digest = facts(f"oci:{layout}:t").platforms[0].layers[1].digest
+    blob = layout / "blobs" / "sha256" / digest.removeprefix("sha256:")
+    content = blob.read_bytes()
+    blob.unlink()
+    match trick:
+        case "a link":
+            (layout / "elsewhere").write_bytes(content)
+            blob.symlink_to(layout / "elsewhere")
+        case "a pipe":
+            os.mkfifo(blob)
+        case "a folder":
+            blob.mkdir()
+        case "other bytes":
+            blob.write_bytes(b"\0" * len(content))
+        case _:
+            pass
+    with pytest.raises(StoreError):
+        facts(f"oci:{layout}:t")
