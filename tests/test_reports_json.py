@@ -41,7 +41,7 @@ def ctrf_test(name: str = "t", status: str = "passed", **members: Any) -> dict[s
         ({"status": "other"}, F),
         ({"status": "passed", "flaky": True}, W),
         ({"status": "passed", "flaky": False, "retries": 0}, P),
-        ({"status": "passed", "retries": 2}, W),
+        ({"status": "passed", "retries": 1}, W),
         ({"status": "failed", "flaky": True}, F),
         ({"status": "skipped", "retries": 1}, S),
     ],
