@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import zstandard
 
+from attest.adapters.archives import search
 from attest.adapters.archives.compression import uncompressed
 from attest.adapters.archives.dockerarchive import DockerArchive
 from attest.adapters.archives.files import ArchiveFile
@@ -170,6 +171,14 @@ def test_secrets_belong_to_one_file() -> None:
         "far": ("github-token", None),
         "twice": ("github-token", 1),
     }
+
+
+def test_a_flood_of_places_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer that is made to look like secrets everywhere is refused before it costs long."""
+    monkeypatch.setattr(search, "_MOST", 100)
+    assert read(tar([File("a", b"://a:bb@ " * 100)])).secrets == ()
+    with pytest.raises(LimitExceeded, match="more than 100 places"):
+        read(tar([File("a", b"://a:bb@ " * 101)]))
 
 
 # ---- archives of images

@@ -15,8 +15,8 @@ from attest.core.layercontent import SecretPlace
 from attest.core.secretscan import AFTER, ANCHOR, BEFORE, PROGRAMS, confirm
 from attest.errors import LimitExceeded
 
-_MOST: Final = 2_000_000
-"""Places of one layer that are looked at."""
+_MOST: Final = 200_000
+"""Places of one layer that are looked at: some hundred in a gigabyte of an honest one, seconds of work in a hostile one."""
 
 
 class _Candidate(NamedTuple):
