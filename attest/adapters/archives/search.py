@@ -16,7 +16,7 @@ from attest.core.secretscan import AFTER, ANCHOR, BEFORE, PROGRAMS, confirm
 from attest.errors import LimitExceeded
 
 _MOST: Final = 200_000
-"""Places of one layer that are looked at: some hundred in a gigabyte of an honest one, seconds of work in a hostile one."""
+"""Places of one layer that are looked at. An honest gigabyte has about a hundred; more take long."""
 
 
 class _Candidate(NamedTuple):
