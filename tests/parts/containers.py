@@ -13,6 +13,7 @@ import os
 import shutil
 import stat
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -42,7 +43,7 @@ _SCRIPT = """\
 #!/bin/sh
 exec nsenter --mount={namespace} --wd="$PWD" -- env CONTAINERS_CONF={folder}/containers.conf \\
     CONTAINERS_REGISTRIES_CONF={folder}/registries.conf \\
-    {podman} --root {folder}/root --runroot {folder}/run --tmpdir {folder}/tmp --storage-driver overlay "$@"
+    {podman} --root {folder}/root --runroot {short}/run --tmpdir {short}/tmp --storage-driver overlay "$@"
 """
 
 
@@ -127,11 +128,14 @@ def podman(folder: Path) -> Iterator[Podman]:
         pytest.skip(reason)
     (folder / "containers.conf").write_text(_CONTAINERS)
     (folder / "registries.conf").touch()
-    with _namespace() as process:
+    # Podman wants short names for where it runs; the folders of tests are long.
+    with _namespace() as process, tempfile.TemporaryDirectory(prefix="pod-", ignore_cleanup_errors=True) as short:
         made = Podman(folder=folder)
         made.programs.mkdir()
         script = made.programs / "podman"
-        script.write_text(_SCRIPT.format(namespace=f"/proc/{process}/ns/mnt", folder=folder, podman=program))
+        script.write_text(
+            _SCRIPT.format(namespace=f"/proc/{process}/ns/mnt", folder=folder, short=short, podman=program)
+        )
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
         try:
             yield made
