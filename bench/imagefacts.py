@@ -28,6 +28,8 @@ _MIB: Final = 1024 * 1024
 _SIZE: Final = 1024 * _MIB
 _QUICK: Final = 48 * _MIB
 _TIMES: Final = 5
+_LEAST: Final = 16 * 1024
+"""Bytes of the smallest file that is taken: with all of them there would be four times as many as an image has."""
 _BOUND: Final = 2.0
 _MEMORY: Final = 256 * _MIB
 
@@ -93,6 +95,7 @@ def _archive(folder: Path, size: int) -> Path:
     tree = folder / "tree"
     tree.mkdir(parents=True)
     files = sorted(path for path in source.rglob("*") if path.is_file() and not path.is_symlink())
+    files = [path for path in files if path.stat().st_size >= _LEAST]
     copied = number = 0
     while copied < size:
         for path in files:
