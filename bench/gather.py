@@ -14,7 +14,7 @@ def main(reference: str) -> None:
     """Print the facts of the image as JSON."""
     stores = Stores(Connection(timeout=3600, plain_http=False, ca_file=None, token_hosts=()))
     with open_image(stores, reference) as source:
-        sys.stdout.write(facts_json(gather_facts(source, layer_readers())))
+        sys.stdout.buffer.write(facts_json(gather_facts(source, layer_readers())))
 
 
 if __name__ == "__main__":
