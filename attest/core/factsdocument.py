@@ -27,10 +27,11 @@ def facts_document(facts: ImageFacts) -> dict[str, Json]:
 def facts_json(facts: ImageFacts) -> bytes:
     """The facts as JSON in UTF-8: the same bytes for the same image, with a newline at their end.
 
-    They are written without the values of `facts_document` between: a large image has hundreds of thousands of files.
+    They stand on one line, and are written without the values of `facts_document` between: a large image has hundreds
+    of thousands of files.
     """
-    head = f'{{\n  "schema": {json.dumps(SCHEMA)},'.encode("ascii")
-    return b"".join((head, memoryview(_adapter().dump_json(facts, indent=2))[1:], b"\n"))
+    head = f'{{"schema":{json.dumps(SCHEMA)},'.encode("ascii")
+    return b"".join((head, memoryview(_adapter().dump_json(facts))[1:], b"\n"))
 
 
 def read_facts(document: Json) -> ImageFacts:
