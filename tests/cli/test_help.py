@@ -24,6 +24,8 @@ def test_every_command_of_the_issue_is_there() -> None:
     below = (
         "attach",
         "completion",
+        "image",
+        "image facts",
         "init",
         "inspect",
         "keygen",
@@ -69,7 +71,8 @@ def examples(path: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in COMMANDS if path not in {"attest policy", "attest release", "attest trust"}]
+    "path",
+    [path for path in COMMANDS if path not in {"attest image", "attest policy", "attest release", "attest trust"}],
 )
 def test_every_command_has_examples_that_parse(path: str) -> None:
     """Each example names only commands and options that exist; it fails on a typo, not on a missing file."""
