@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.cli.running import spawn
 from tests.core.make_trust import NOW, START
 from tests.parts import web
-from tests.parts.find import PROJECT
-from tests.parts.sigstore import PrivateSigstore
+from tests.parts.find import PROJECT, require
+from tests.parts.sigstore import PROGRAMS, PrivateSigstore
 from tests.parts.sigstore_ctlog import spki, without_poison
 from tests.parts.sigstore_issuer import COMMIT
 
@@ -181,6 +181,8 @@ def test_only_the_poison_is_removed() -> None:
 @contextlib.contextmanager
 def make_sigstore(folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """What `make sigstore` runs, in a folder of its own, and what it printed until it was up."""
+    for program in PROGRAMS:
+        require(program)
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.parts.sigstore_try"],
         cwd=folder,
