@@ -61,6 +61,9 @@ class _PatientSocket(socket.socket):
 class _PatientTlsSocket(ssl.SSLSocket):
     patience: Patience | None = None
 
+    def __del__(self) -> None:
+        self.close()  # that of a thread which was given up while it waited: nobody else closes it
+
     def recv_into(self, buffer: Buffer, nbytes: int | None = None, flags: int = 0) -> int:
         _arm(self, self.patience)
         return super().recv_into(buffer, nbytes, flags)
