@@ -160,7 +160,7 @@ def node() -> str:
     program = str(find.require("node"))
     version = ran([program, "--version"], Path("/")).stdout
     if int(version.lstrip("v").partition(".")[0]) < 20:
-        pytest.skip(f"node {version.strip()} is too old")
+        find.lacking(f"node {version.strip()} is too old")
     return program
 
 

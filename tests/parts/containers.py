@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.parts.find import require
+from tests.parts.find import lacking, require
 from tests.parts.images import BuiltImage, PushedImage
 from tests.parts.process import Command, plain_environment, run
 
@@ -122,10 +122,7 @@ def podman(folder: Path) -> Iterator[Podman]:
     for other in ("crun", "nsenter", "unshare"):
         require(other)
     if os.getuid() != 0:
-        reason = "the containers of the tests need root"
-        if os.environ.get("CI"):
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+        lacking("the containers of the tests need root")
     (folder / "containers.conf").write_text(_CONTAINERS)
     (folder / "registries.conf").touch()
     # Podman wants short names for where it runs; the folders of tests are long.

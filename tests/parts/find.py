@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -58,9 +59,13 @@ def find(name: str) -> Path | None:
 def require(name: str) -> Path:
     """The path of the program `name`; without it, skip the test, or fail it where CI is set."""
     found = find(name)
-    if found is not None:
-        return found
-    reason = f"{name} is not here; run .ci/parts --install"
+    if found is None:
+        lacking(f"{name} is not here; run .ci/parts --install")
+    return found
+
+
+def lacking(reason: str) -> NoReturn:
+    """Skip the test for what this machine lacks, or fail it where CI is set."""
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
