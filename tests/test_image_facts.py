@@ -135,8 +135,8 @@ def test_a_platform_that_is_not_there(layout: Path) -> None:
 def test_every_platform_of_an_index(index_image: BuiltImage) -> None:
     """Each runnable image of an index has facts of its own, under its platform."""
     found = facts(index_image.reference)
-    assert [str(each.platform) for each in found.platforms] == ["linux/amd64", "linux/arm64"]
-    assert [each.manifest for each in found.platforms] == list(index_image.platforms)
+    assert [(str(each.platform), each.manifest) for each in found.platforms] == list(index_image.by_platform.items())
+    assert sorted(index_image.by_platform) == ["linux/amd64", "linux/arm64"]
 
 
 @pytest.mark.parts

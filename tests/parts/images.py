@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,12 @@ class BuiltImage:
         """The digests of an index's images, in order; nothing for a single image."""
         children: list[dict[str, Any]] = json.loads(self.manifest).get("manifests", [])
         return [child["digest"] for child in children]
+
+    @property
+    def by_platform(self) -> Mapping[str, str]:
+        """The digests of an index's images by platform, in the index's order, which is not always that of the build."""
+        children: list[dict[str, Any]] = json.loads(self.manifest)["manifests"]
+        return {f"{child['platform']['os']}/{child['platform']['architecture']}": child["digest"] for child in children}
 
     @property
     def reference(self) -> str:
