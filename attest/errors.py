@@ -16,11 +16,19 @@
         │   ├── AccessDenied                401 or 403 after authentication
         │   ├── NotFound                    what was asked for is not there
         │   └── StoreMisbehaved             it answered what it may not answer
+        ├── LedgerError                 a ledger
+        │   ├── LedgerAbsent                there is none
+        │   ├── LedgerUnreachable           its database cannot be reached, or does not answer in time
+        │   ├── LedgerMisbehaved            the database did what it may not, or is of another version
+        │   ├── LedgerBroken                its records are no whole chain
+        │   ├── LeaseHeld                   somebody else deploys to this environment
+        │   └── LeaseLost                   it ran out, and somebody else may have it
         ├── ServiceFailed               a certificate authority, log, timestamp or token service
         ├── LimitExceeded               an input is larger than we are willing to read
         ├── DeadlineExceeded            the command's own deadline has passed
         ├── NotPublished                pushed, but never visible to a verifier
         ├── NotObserved                 what was tested is not, or not certainly, what would be signed
+        ├── TargetFailed                a deployment's target could not be reached, or did not do its part
         ├── NotSigned                   a lane's command ended, and nothing was signed about it
         └── InternalError               a defect of attest
 
@@ -29,6 +37,7 @@ A refusal is not here: a verdict is a value (`attest.core.evaluate.Refused`), an
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 EXIT_PASSED = 0
@@ -157,6 +166,53 @@ class StoreMisbehaved(StoreError):
     code = "store-misbehaved"
 
 
+class LedgerError(Undecided):
+    """A ledger failed, or cannot be believed."""
+
+    code = "ledger-error"
+
+
+class LedgerAbsent(LedgerError):
+    """There is no ledger. It is never taken for an empty one: a deleted ledger looks the same."""
+
+    code = "ledger-absent"
+
+
+class LedgerUnreachable(LedgerError):
+    """The ledger's database could not be reached, did not answer in time, or broke off."""
+
+    code = "ledger-unreachable"
+
+
+class LedgerMisbehaved(LedgerError):
+    """The ledger's database refused what it has to do, or its schema is none that this version knows."""
+
+    code = "ledger-misbehaved"
+
+
+class LedgerBroken(LedgerError):
+    """The records are no whole chain: one was changed, removed or inserted, or the end is gone."""
+
+    code = "ledger-broken"
+
+
+class LeaseHeld(LedgerError):
+    """Somebody else holds the lease of an environment, and did not give it back in time."""
+
+    code = "lease-held"
+
+    def __init__(self, message: str, *, holder: str, since: datetime, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.holder = holder
+        self.since = since
+
+
+class LeaseLost(LedgerError):
+    """The lease ran out or was taken; nothing was recorded under it, and nothing more may be done under it."""
+
+    code = "lease-lost"
+
+
 class ServiceFailed(Undecided):
     """A Sigstore service, or a forge's token service, could not be reached or did not do its part."""
 
@@ -185,6 +241,12 @@ class NotObserved(Undecided):
     """What a container runs is not what would be signed, or it could not be found out."""
 
     code = "not-observed"
+
+
+class TargetFailed(Undecided):
+    """What a deployment goes to could not be reached, or did not do its part. What runs there has to be observed."""
+
+    code = "target-failed"
 
 
 class NotSigned(Undecided):

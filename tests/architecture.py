@@ -4,7 +4,7 @@ The layers, from the inside out; each may import what stands before it and what 
 
     errors    the standard library alone
     core      errors, cryptography, pydantic, and the modules of `PURE`: no files, sockets, clock, randomness
-    ports     core, errors
+    ports     core, errors; `attest.ports`, and a file of its own for a larger subject (`attest.ledgerports`)
     adapters  ports, core, errors; the libraries that `ADAPTER_LIBRARIES` gives to each; never another adapter
     ops       ports, core, errors; no I/O of its own
     cli       all of them, commands by name too; nobody but `attest.__main__` imports it
@@ -105,7 +105,7 @@ SHARED_BY_ADAPTERS: Final = frozenset({"deadline", "files"})
 
 HEAVY: Final = frozenset(
     {"cel", "id", "in_toto", "jinja2", "jsonschema", "nacl", "oras", "requests", "rfc3161_client", "rich"}
-    | {"re2", "sigstore", "sigstore_models", "sqlalchemy", "tuf", "zstandard"}
+    | {"psycopg", "re2", "sigstore", "sigstore_models", "sqlalchemy", "tuf", "zstandard"}
 )
 """Libraries that take long to load: imported inside the function that uses them."""
 
@@ -188,9 +188,13 @@ def _deferred(tree: ast.AST) -> frozenset[ast.AST]:
 
 
 def layer_of(module: str) -> str:
-    """The layer of a module of this project: `attest.core.oci` is of `core`, `attest` itself of `attest`."""
+    """The layer of a module of this project: `attest.core.oci` is of `core`, `attest` itself of `attest`.
+
+    Ports have a file for each subject: `attest.ledgerports` is of `ports`.
+    """
     parts = module.split(".")
-    return parts[1] if len(parts) > 1 else parts[0]
+    name = parts[1] if len(parts) > 1 else parts[0]
+    return "ports" if len(parts) == 2 and name.endswith("ports") else name
 
 
 def adapter_of(module: str) -> str | None:

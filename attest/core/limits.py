@@ -37,6 +37,8 @@ JSON_DIGITS: Final = 20
 """Digits of an integer: every 64-bit number fits."""
 DOCUMENT: Final = 256 * 1024
 """Bytes of a document that a person writes."""
+RECORD: Final = MIB
+"""Bytes of the payload of one record of a ledger, and of a line of its export twice as many."""
 ARTIFACTS: Final = 10_000
 """Files that are recorded as materials, or as products, of one command."""
 KEY_FILE: Final = 64 * 1024
