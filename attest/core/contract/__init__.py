@@ -1,0 +1,1 @@
+"""The runtime image contract: what a deployable image may be, and whether one is that. Pure: from facts to findings."""
