@@ -7,13 +7,13 @@ import os
 import sys
 from typing import Final
 
-_ALLOCATIONS: Final = 50_000
+ALLOCATIONS: Final = 50_000
 """Objects that are made before unreachable ones are looked for. Loading modules makes many, and leaves none behind."""
 
 
 def main() -> None:
     """Run the command line and end with its exit code."""
-    gc.set_threshold(_ALLOCATIONS)
+    gc.set_threshold(ALLOCATIONS)
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # whatever else is installed has no part in reading a policy
     from attest.cli.main import INTERRUPTED, run
 

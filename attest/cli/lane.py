@@ -128,7 +128,7 @@ class LaneRun:
         stores = Stores(self._connection)
         release = choose_images(stores, options.images, options.repositories, options.release_file)
         release.agree(claims.context.commit, place=claims.commit_place)
-        shown = replace(claims, context=replace(claims.context, finished=None))  # it has not even begun
+        shown = replace(claims, context=claims.context._replace(finished=None))  # it has not even begun
         for line in (*shown.lines(), *chosen.lines()):
             click.echo(line, err=True)
         with waiting("looking at the images"):
@@ -208,8 +208,7 @@ class LaneRun:
     def _after(self, before: Before, found: Found) -> tuple[int, dict[str, Any]]:
         options, decided, ran = self._options, found.decided, found.ran
         now = look_here(before.claims.context, elsewhere=options.source_elsewhere)
-        context = replace(
-            before.claims.context,
+        context = before.claims.context._replace(
             started=ran.started,
             finished=ran.finished,
             dirty=before.claims.context.dirty or (now.dirty and not options.source_elsewhere),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -25,8 +24,7 @@ from attest.core.verify import VerifiedStatement
 _SKEW = timedelta(seconds=limits.CLOCK_SKEW)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Item:
+class Item(NamedTuple):
     """A verified Statement with all that a lane asks of it. One signed payload by one key is one item,
 
     however many bundles wrap it: what stands around the signature is nobody's word. What a certificate says is

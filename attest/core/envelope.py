@@ -9,8 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from attest.core import limits
 from attest.core.oci import BUNDLE, BUNDLE_PREFIX, IN_TOTO
@@ -25,8 +24,7 @@ class EnvelopeInvalid(ValueError):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class Envelope(NamedTuple):
     """A DSSE envelope: `signature` is over `pae(payload_type, payload)`. `hint` only says where to look first."""
 
     payload_type: str
@@ -143,9 +141,11 @@ def _base64(text: Json, name: str) -> bytes:
         if "+" in text or "/" in text:
             raise EnvelopeInvalid("bundle-invalid", f"{name} is not base64 of one alphabet")
     try:
-        data = binascii.a2b_base64(standard)
+        data = binascii.a2b_base64(standard, strict_mode=True)
     except ValueError as error:
         raise EnvelopeInvalid("bundle-invalid", f"{name} is not base64") from error
-    if binascii.b2a_base64(data, newline=False).decode("ascii") != standard:
-        raise EnvelopeInvalid("bundle-invalid", f"{name} is not canonical base64")
+    if standard.endswith("="):  # only the last group can have bits to spare, where it is padded
+        rest = data[(len(data) - 1) // 3 * 3 :]
+        if binascii.b2a_base64(rest, newline=False).decode("ascii") != standard[-4:]:
+            raise EnvelopeInvalid("bundle-invalid", f"{name} is not canonical base64")
     return data

@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from attest.core import limits
 from attest.core.reference import Digest, is_digest
@@ -34,8 +33,7 @@ class StatementInvalid(ValueError):
     """The bytes are no Statement that may be signed or believed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(NamedTuple):
     """Which lane this is about, what source it looked at, in which run, and when. Times are UTC."""
 
     lane: str | None = None
@@ -60,8 +58,7 @@ class Context:
 NO_CONTEXT: Final = Context()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
+class Statement(NamedTuple):
     """A Statement as it was read: `digests` are the sha256 digests of its subjects, without order."""
 
     digests: frozenset[Digest]

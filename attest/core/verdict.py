@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import InitVar, dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from attest.core.reference import Digest
 from attest.core.verify import Rejected, VerifiedStatement
@@ -81,8 +81,7 @@ class Refusal:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaneVerdict:
+class LaneVerdict(NamedTuple):
     """The state of one lane of one image; `evidence` is what it was decided on, newest first."""
 
     lane: str

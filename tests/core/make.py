@@ -98,7 +98,7 @@ def context(lane: str | None = "test", **changes: Any) -> Context:
         started=NOW - 2 * HOUR,
         finished=NOW - HOUR,
     )
-    return dataclasses.replace(whole, **changes)
+    return whole._replace(**changes)
 
 
 def payload(

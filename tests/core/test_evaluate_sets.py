@@ -56,9 +56,7 @@ def test_every_proper_subset_is_refused_and_the_full_set_passes(release: Release
 
 def swapped(**changes: Any) -> Callable[[], bytes]:
     """The evidence of the lane `lint` with fields of its context changed."""
-    return lambda: make.bundle(
-        make.party("lint"), make.payload([APP.digest], dataclasses.replace(make.context("lint"), **changes))
-    )
+    return lambda: make.bundle(make.party("lint"), make.payload([APP.digest], make.context("lint")._replace(**changes)))
 
 
 def signed_by(name: str, **fields: Any) -> Callable[[], bytes]:
@@ -211,8 +209,8 @@ def valid_set(chance: Random) -> tuple[Policy, Release, list[bytes], timedelta]:
         pieces = [digests] if chance.random() < 0.5 else [[digest] for digest in digests]
         bundles += [make.bundle(who, make.payload(piece, about, result=result)) for piece in pieces]
         if chance.random() < 0.3:  # an earlier failure of an earlier run, which is superseded
-            earlier = dataclasses.replace(
-                about, run_id="0", finished=make.NOW - timedelta(days=3), started=make.NOW - timedelta(days=4)
+            earlier = about._replace(
+                run_id="0", finished=make.NOW - timedelta(days=3), started=make.NOW - timedelta(days=4)
             )
             bundles.append(make.bundle(who, make.payload(digests[:1], earlier, result=Result.FAILED)))
     chance.shuffle(bundles)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -28,7 +27,7 @@ PASS, FAIL, WARN = Result.PASSED, Result.FAILED, Result.WARNED
 def at(hours: float, run: str | None = "100", **changes: Any) -> Context:
     """A context that finished so many hours before now; without a start unless one is given."""
     base = make.context("test", run_id=run, finished=make.NOW - hours * HOUR, started=None)
-    return dataclasses.replace(base, **changes)
+    return base._replace(**changes)
 
 
 def signed(result: Result, about: Context, who: make.Party = CI, subjects: Sequence[Any] = (APP.digest,)) -> bytes:

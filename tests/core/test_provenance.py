@@ -160,7 +160,7 @@ def test_only_the_arguments_that_are_named_are_told() -> None:
 @pytest.mark.parametrize(
     ("context", "facts"),
     [
-        (dataclasses.replace(CONTEXT, dirty=True), NO_FACTS),
+        (CONTEXT._replace(dirty=True), NO_FACTS),
         (CONTEXT, BuildFacts(place="p", dirty=True)),
     ],
 )
@@ -173,8 +173,8 @@ def test_a_changed_work_tree_is_told(context: Context, facts: BuildFacts) -> Non
     ("context", "invocation"),
     [
         (CONTEXT, "https://ci/7"),
-        (dataclasses.replace(CONTEXT, run_url=None), "7"),
-        (dataclasses.replace(CONTEXT, run_url=None, run_id=None), None),
+        (CONTEXT._replace(run_url=None), "7"),
+        (CONTEXT._replace(run_url=None, run_id=None), None),
     ],
 )
 def test_the_run_is_the_invocation_where_nobody_says_another(context: Context, invocation: str | None) -> None:
@@ -184,7 +184,7 @@ def test_the_run_is_the_invocation_where_nobody_says_another(context: Context, i
 
 def test_a_source_without_a_ref_is_one() -> None:
     """A build of a commit that no ref was named for has a source all the same."""
-    made = make(Recipe(), NO_FACTS, dataclasses.replace(CONTEXT, ref=None))
+    made = make(Recipe(), NO_FACTS, CONTEXT._replace(ref=None))
     assert made["buildDefinition"]["externalParameters"]["configSource"]["uri"] == f"git+{REPOSITORY}"
 
 
