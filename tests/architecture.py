@@ -88,9 +88,12 @@ ADAPTER_LIBRARIES: Final[Mapping[str, frozenset[str]]] = {
     "files": frozenset(),
     "folder": frozenset(),
     "fresh": frozenset(),
+    "junitxml": frozenset({"junitparser"}),
     "keys": frozenset({"cryptography", "nacl"}),
     "layout": frozenset(),
+    "ledger": frozenset({"psycopg", "sqlalchemy"}),
     "links": frozenset({"in_toto"}),
+    "owncode": frozenset(),
     "process": frozenset(),
     "registry": frozenset({"oras", "requests", "typing_extensions", "urllib3"}),
     "reports": frozenset({"defusedxml"}),
@@ -104,12 +107,15 @@ SHARED_BY_ADAPTERS: Final = frozenset({"deadline", "files"})
 """What every adapter may import although it is one: it needs no library and no other adapter."""
 
 HEAVY: Final = frozenset(
-    {"cel", "id", "in_toto", "jinja2", "jsonschema", "nacl", "oras", "requests", "rfc3161_client", "rich"}
-    | {"psycopg", "re2", "sigstore", "sigstore_models", "sqlalchemy", "tuf", "zstandard"}
+    {"cel", "id", "in_toto", "jinja2", "jsonschema", "junitparser", "nacl", "oras", "psycopg", "requests"}
+    | {"rfc3161_client", "rich", "re2", "sigstore", "sigstore_models", "sqlalchemy", "tuf", "zstandard"}
 )
 """Libraries that take long to load: imported inside the function that uses them."""
 
 HEAVY_HOMES: Final[Mapping[str, frozenset[str]]] = {
+    "attest.adapters.ledger.database": frozenset({"sqlalchemy"}),
+    "attest.adapters.ledger.leases": frozenset({"sqlalchemy"}),
+    "attest.adapters.ledger.sqlledger": frozenset({"sqlalchemy"}),
     "attest.adapters.registry.oras_push": frozenset({"oras", "requests"}),
     "attest.adapters.registry.publishing": frozenset(),
     "attest.adapters.sigstore.clients": frozenset({"sigstore"}),
