@@ -22,6 +22,7 @@ from attest.errors import EXIT_UNDECIDED, EXIT_USAGE, AttestError, InternalError
 _COMMANDS = {
     "attach": ("attest.cli.attach", "Attach a bundle that was made elsewhere."),
     "completion": ("attest.cli.completion", "Print the completion script of a shell."),
+    "environment": ("attest.cli.environment", "Check and explain environments."),
     "image": ("attest.cli.image", "Look into images, without a container engine."),
     "init": ("attest.cli.init", "Write a first gate into a repository."),
     "inspect": ("attest.cli.inspect", "Show what is attached to an image."),
