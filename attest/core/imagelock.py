@@ -22,7 +22,7 @@ from attest.core.lockdocument import (
     lock_schema,
     read_lock,
 )
-from attest.core.lockdrift import EVERY_PART, Drift, DriftKind, Part, SizeFits, compare, image_drift, platform_drift
+from attest.core.lockdrift import EVERY_PART, Drift, Part, SizeFits, compare, image_drift, platform_drift
 from attest.core.locked import (
     diff_ids,
     locked_platform,
@@ -38,7 +38,6 @@ __all__ = [
     "EVERY_PART",
     "ContractLock",
     "Drift",
-    "DriftKind",
     "ImageLock",
     "LockedContract",
     "Part",

@@ -30,6 +30,7 @@ INSTRUCTIONS: Final = {
     "healthcheck": "HEALTHCHECK",
     "on_build": "ONBUILD",
     "shell": "SHELL",
+    "author": "MAINTAINER",
 }
 """The instruction of a build file that sets each part of the configuration."""
 
@@ -101,7 +102,7 @@ class Origins:
 
         None where the history does not show it, as for what a program set without an instruction.
         """
-        instruction = INSTRUCTIONS[setting]
+        instruction = INSTRUCTIONS.get(setting)
         for step in reversed(self.facts.history):
             word, _, rest = _NO_LAYER.sub("", step.created_by, count=1).lstrip().partition(" ")
             if word == instruction and (name is None or _names(setting, rest, name)):

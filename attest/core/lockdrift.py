@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import enum
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from attest.core.imagechange import Change, ChangeKind, Changes, change
 from attest.core.imagefacts import ImageFacts, PlatformFacts
 from attest.core.imageorigin import Origin, Origins
-from attest.core.jsonpointer import END, pointer
+from attest.core.jsonpointer import pointer
 from attest.core.lockdocument import ContractLock, LockedContract, LockedPlatform, platform_document
 from attest.core.locked import diff_ids, locked_platform, platforms_by_name, unread_packages, unread_words
-from attest.core.packagechange import PackageChange, package_changes
+from attest.core.packagechange import PackageChange
 from attest.core.strictjson import Json
 from attest.errors import Undecided
-
-Steps = tuple[str | int, ...]
-_NAMED: Final = {"env": "env", "labels": "label"}
-_SETS: Final = {"exposed_ports": "port", "volumes": "volume"}
-_SHOWN: Final = 200
-"""Characters of a value that a message quotes."""
 
 
 class Part(enum.Enum):
@@ -46,19 +40,11 @@ SizeFits = Callable[[str, int, int], bool]
 bytes."""
 
 
-class DriftKind(enum.Enum):
-    """What happened since the lock was made."""
-
-    ADDED = "added"
-    REMOVED = "removed"
-    CHANGED = "changed"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
     """One difference between a lock and an image."""
 
-    kind: DriftKind
+    kind: ChangeKind
     part: Part
     platform: str | None
     """As the lock names it; None for the contract."""
@@ -114,7 +100,7 @@ def image_drift(
     """What concerns the lock and the image as a whole."""
     if contract is not None and Part.CONTRACT in parts and contract.digest != lock.contract.digest:
         yield Drift(
-            kind=DriftKind.CHANGED,
+            kind=ChangeKind.CHANGED,
             part=Part.CONTRACT,
             platform=None,
             pointer=pointer("contract", "digest"),
@@ -131,7 +117,7 @@ def image_drift(
         for name in sorted(lock.platforms.keys() ^ there):
             added = name in there
             yield Drift(
-                kind=DriftKind.ADDED if added else DriftKind.REMOVED,
+                kind=ChangeKind.ADDED if added else ChangeKind.REMOVED,
                 part=Part.PLATFORMS,
                 platform=name,
                 pointer=pointer("platforms", name),
@@ -155,182 +141,56 @@ def platform_drift(
 ) -> Iterator[Drift]:
     """What concerns one platform. Packages that could not be read are passed over: ask `unread_packages` first."""
     base_layers = None if locked.base.diff_ids is None else len(locked.base.diff_ids)
-    actual = platform_document(locked_platform(facts, base_layers=base_layers))
-    comparison = _Comparison(name, platform_document(locked), actual, facts)
-    found = {
-        Part.BASE: comparison.base,
-        Part.CONFIG: comparison.config,
-        Part.EXECUTABLES: comparison.executables,
-        Part.PACKAGES: comparison.packages,
-        Part.SETID: comparison.setid,
+    changes = Changes(
+        before=platform_document(locked),
+        after=platform_document(locked_platform(facts, base_layers=base_layers)),
+        origins=Origins(facts),
+    )
+    found: dict[Part, Callable[[], Iterator[Change]]] = {
+        Part.BASE: lambda: _base(changes, facts),
+        Part.CONFIG: changes.config,
+        Part.EXECUTABLES: changes.executables,
+        Part.PACKAGES: changes.packages,
+        Part.SETID: changes.setid,
+        Part.SIZE: lambda: _size(changes, size_fits),
     }
     for part, of_part in found.items():
         if part in parts:
-            yield from sorted(of_part(), key=lambda drift: (drift.place, drift.pointer, drift.kind.value))
-    if Part.SIZE in parts and size_fits is not None:
-        yield from comparison.size(size_fits)
+            yield from (_drift(name, part, change) for change in of_part())
 
 
-class _Comparison:
-    """The two documents of a platform, part by part."""
-
-    def __init__(
-        self, platform: str, before: Mapping[str, Json], after: Mapping[str, Json], facts: PlatformFacts
-    ) -> None:
-        self._platform = platform
-        self._before = before
-        self._after = after
-        self._origins = Origins(facts)
-        self._facts = facts
-
-    def base(self) -> Iterator[Drift]:
-        before, after = self._before["base"], self._after["base"]
-        for key in ("digest", "name"):
-            if before[key] != after[key]:
-                origin = self._origins.of_setting("labels", f"org.opencontainers.image.base.{key}")
-                yield self._drift(Part.BASE, (key,), f"base {key}", before[key], after[key], origin)
-        there = diff_ids(self._facts)
-        for position, locked in enumerate(before["diff_ids"] or ()):
-            actual = there[position] if position < len(there) else None
-            if actual != locked:  # whatever is above it follows from that
-                origin = self._origins.of_layer(None if actual is None else position)
-                yield self._drift(Part.BASE, ("diff_ids", position), f"base layer {position}", locked, actual, origin)
-                return
-
-    def config(self) -> Iterator[Drift]:
-        before, after = self._before["config"], self._after["config"]
-        for key in sorted(before):
-            old, new = before[key], after[key]
-            if key in _NAMED:
-                for name in sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name)):
-                    origin = self._origins.of_setting(key, name) if name in new else None
-                    yield self._drift(
-                        Part.CONFIG, (key, name), f"{_NAMED[key]} {name}", old.get(name), new.get(name), origin
-                    )
-            elif key in _SETS:
-                for position, value in _gone(old, new):
-                    yield self._element(Part.CONFIG, (key, position), _SETS[key], value, None, None)
-                for value in _come(old, new):
-                    origin = self._origins.of_setting(key, value)
-                    yield self._element(Part.CONFIG, (key, END), _SETS[key], None, value, origin)
-            elif old != new:
-                origin = self._origins.of_setting(key) if new else None
-                yield self._drift(Part.CONFIG, (key,), key.replace("_", " "), old or None, new or None, origin)
-
-    def executables(self) -> Iterator[Drift]:
-        before, after = self._before["executables"], self._after["executables"]
-        for position, path in _gone(before, after):
-            yield self._element(Part.EXECUTABLES, (position,), "executable", path, None, self._origins.of_file(path))
-        for path in _come(before, after):
-            yield self._element(Part.EXECUTABLES, (END,), "executable", None, path, self._origins.of_file(path))
-
-    def packages(self) -> Iterator[Drift]:
-        before = self._before["packages"]
-        for change in package_changes(before, self._after["packages"]):
-            yield self._made(
-                Part.PACKAGES,
-                (END,) if change.before is None else (before.index(change.before),),
-                place=f"/packages/{change.unversioned}",
-                name=f"package {change.name}",
-                before=change.before,
-                after=change.after,
-                shown=change.versions,
-                origin=self._origins.of_package(change.after or change.before or ""),
-                package=change,
-            )
-
-    def setid(self) -> Iterator[Drift]:
-        before, after = self._before["setid"], self._after["setid"]
-        for path in sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path)):
-            origin = self._origins.of_file(path)
-            yield self._drift(Part.SETID, (path,), f"set-id file {path}", before.get(path), after.get(path), origin)
-
-    def size(self, fits: SizeFits) -> Iterator[Drift]:
-        before, after = self._before["size"], self._after["size"]
-        for key in sorted(before):
-            if not fits(key, before[key], after[key]):
-                yield self._drift(Part.SIZE, (key,), f"{key} size", before[key], after[key], None)
-
-    def _element(
-        self, part: Part, steps: Steps, name: str, before: str | None, after: str | None, origin: Origin | None
-    ) -> Drift:
-        """Of an array that is a set: what is in it is its own name."""
-        value = before or after or ""
-        return self._made(
-            part,
-            steps,
-            place=_place(part, (*steps[:-1], value)),
-            name=f"{name} {value}",
-            before=before,
-            after=after,
-            shown=(None, None),
-            origin=origin,
-        )
-
-    def _drift(self, part: Part, steps: Steps, name: str, before: Json, after: Json, origin: Origin | None) -> Drift:
-        return self._made(
-            part,
-            steps,
-            place=_place(part, steps),
-            name=name,
-            before=before,
-            after=after,
-            shown=(_shown(before), _shown(after)),
-            origin=origin,
-        )
-
-    def _made(
-        self,
-        part: Part,
-        steps: Steps,
-        *,
-        place: str,
-        name: str,
-        before: Json,
-        after: Json,
-        shown: tuple[str | None, str | None],
-        origin: Origin | None,
-        package: PackageChange | None = None,
-    ) -> Drift:
-        if before is None:
-            kind, message = DriftKind.ADDED, f"{_words(name, shown[1])} is new"
-        elif after is None:
-            kind, message = DriftKind.REMOVED, f"{_words(name, shown[0])} is gone"
-        else:
-            kind, message = DriftKind.CHANGED, f"{name} was {shown[0]} and is {shown[1]}"
-        return Drift(
-            kind=kind,
-            part=part,
-            platform=self._platform,
-            pointer=pointer("platforms", self._platform, part.value, *steps),
-            place=place,
-            name=name,
-            expected=before,
-            actual=after,
-            package=package,
-            origin=origin,
-            message=message,
-        )
+def _base(changes: Changes, facts: PlatformFacts) -> Iterator[Change]:
+    before, after = changes.before["base"], changes.after["base"]
+    for key in ("digest", "name"):
+        if before[key] != after[key]:
+            origin = changes.origins.of_setting("labels", f"org.opencontainers.image.base.{key}")
+            yield change((key,), f"base {key}", before[key], after[key], origin)
+    there = diff_ids(facts)
+    for position, locked in enumerate(before["diff_ids"] or ()):
+        actual = there[position] if position < len(there) else None
+        if actual != locked:  # whatever is above it follows from that
+            origin = changes.origins.of_layer(None if actual is None else position)
+            yield change(("diff_ids", position), f"base layer {position}", locked, actual, origin)
+            return
 
 
-def _gone(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[int, str]]:
-    there = frozenset(after)
-    return ((position, value) for position, value in enumerate(before) if value not in there)
+def _size(changes: Changes, fits: SizeFits | None) -> Iterator[Change]:
+    for each in changes.size():
+        if fits is not None and not fits(str(each.steps[0]), each.before, each.after):
+            yield each
 
 
-def _come(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
-    there = frozenset(before)
-    return (value for value in after if value not in there)
-
-
-def _place(part: Part, steps: Steps) -> str:
-    return "".join(f"/{str(step).removeprefix('/')}" for step in (part.value, *steps))
-
-
-def _words(name: str, value: str | None) -> str:
-    return name if value is None else f"{name} {value}"
-
-
-def _shown(value: Json) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+def _drift(platform: str, part: Part, found: Change) -> Drift:
+    return Drift(
+        kind=found.kind,
+        part=part,
+        platform=platform,
+        pointer=pointer("platforms", platform, part.value, *found.steps),
+        place="".join(f"/{str(step).removeprefix('/')}" for step in (part.value, *found.key)),
+        name=found.name,
+        expected=found.before,
+        actual=found.after,
+        package=found.package,
+        origin=found.origin,
+        message=found.message,
+    )
