@@ -66,5 +66,5 @@ def compile_purl_glob(text: str) -> PurlGlob:
 
 def _check_type(kind: str) -> None:
     pattern = Component(tuple(kind.split("*")))
-    if kind != "**" and not any(pattern.matches(known) for known in _TYPES):
+    if "**" in kind or not any(pattern.matches(known) for known in _TYPES):
         raise GlobInvalid(f"there are no packages of the type {kind[:80]!r}; there are {', '.join(_TYPES)}")
