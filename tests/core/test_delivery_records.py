@@ -1,0 +1,249 @@
+"""The records of deliveries: written in one form, read in no other."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from attest.core.canonicaljson import canonical
+from attest.core.delivery import fields
+from attest.core.delivery.fields import DETAIL, clipped
+from attest.core.delivery.records import (
+    PAYLOADS,
+    AnyPayload,
+    Applying,
+    Cause,
+    DeliveryInvalid,
+    Erred,
+    Failed,
+    Frozen,
+    Held,
+    Kind,
+    Observation,
+    Pass,
+    PassedOver,
+    Probing,
+    Refused,
+    Released,
+    Stage,
+    Succeeded,
+    Superseded,
+    Trigger,
+    Unfrozen,
+    entry_of,
+    read_delivery,
+)
+from attest.core.delivery.services import INSTANCES, record_service
+from attest.core.delivery.verdicts import EVIDENCE, Decision, record_verdict
+from attest.core.health import Health, ProbeResult
+from attest.core.ledger import Entry, Record, next_record
+from attest.core.targets import Instance, Match, Observed, RunState
+from tests.core import make
+from tests.core.make import NOW, digest
+from tests.core.make_delivery import ACTOR, ENVIRONMENT, planned, release, seen, services, verdict, verified
+
+RELEASE = release(1, services=("app", "web"), commit=make.COMMIT)
+EACH: tuple[AnyPayload, ...] = (
+    planned(
+        RELEASE,
+        Kind.ROLLBACK,
+        reverts=3,
+        passed_over=(PassedOver(deployment=2, reason=Pass.GONE, message="an image is gone"),),
+        waiver=digest("waiver"),
+        reason="too slow",
+    ),
+    verified(1, RELEASE),
+    Refused(deployment=1, cause=Cause.POLICY, message="no", verdict=verdict(Decision.REFUSED, aged_at=NOW)),
+    Applying(deployment=1),
+    Probing(deployment=1, trouble="it ended with 1"),
+    Succeeded(deployment=1, services=dict(services(RELEASE))),
+    Failed(deployment=1, message="app: 500", services=dict(services(RELEASE, Match.FAILED))),
+    Erred(deployment=1, stage=Stage.APPLYING, message="no engine"),
+    Superseded(deployment=1, message="given up"),
+    Held(reverts=None, trigger=Trigger.EXPLICIT, passed_over=(), message="nothing to go back to"),
+    Released(hold=True, releases=(RELEASE.key,), reason="mended"),
+    Frozen(until=NOW, reason="holidays"),
+    Unfrozen(reason="back"),
+    Observation(deployment=1, services={"app": seen(digest("app"), Match.OTHER)}, drift=("app",)),
+)
+
+
+def record(payload: AnyPayload) -> Record:
+    """The record that a payload becomes."""
+    return next_record(None, entry_of(payload, environment=ENVIRONMENT, actor=ACTOR), time=NOW)
+
+
+def changed(payload: AnyPayload, change: Callable[[dict[str, Any]], object]) -> Record:
+    """The same with a change in its JSON."""
+    document = json.loads(canonical(dict(record(payload).payload)))
+    change(document)
+    return next_record(None, Entry(type=payload.TYPE, environment="e", actor="a", payload=document), time=NOW)
+
+
+def test_what_is_written_is_what_is_read() -> None:
+    """Every type of record comes back as it was written, and there is an example of each."""
+    assert {type(payload) for payload in EACH} == set(PAYLOADS.values())
+    for payload in EACH:
+        read = read_delivery(record(payload))
+        assert read is not None
+        assert read.payload == payload
+        assert type(read.payload) is type(payload)
+
+
+def test_one_form() -> None:
+    """What was read is written again byte for byte, so that one meaning has one record."""
+    for payload in EACH:
+        first = record(payload)
+        read = read_delivery(first)
+        assert read is not None
+        assert canonical(dict(record(read.payload).payload)) == canonical(dict(first.payload))
+
+
+@pytest.mark.parametrize("payload", EACH, ids=lambda payload: payload.TYPE)
+def test_nothing_unknown_and_nothing_missing(payload: AnyPayload) -> None:
+    """A member that nobody knows is an error in every record, and so is one that has to be there and is not."""
+    with pytest.raises(DeliveryInvalid, match=r"surplus: Extra inputs"):
+        read_delivery(changed(payload, lambda document: document.update(surplus=1)))
+    needed = [name for name, field in type(payload).model_fields.items() if field.is_required()]
+    for name in needed:
+        with pytest.raises(DeliveryInvalid, match=rf"{name}: Field required"):
+            read_delivery(changed(payload, lambda document, name=name: document.pop(name)))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("payload", "place", "value", "message"),
+    [
+        (EACH[0], "kind", "deployment", "Input should be"),
+        (EACH[0], "reverts", 0, "greater than or equal to 1"),
+        (EACH[0], "reverts", "3", "valid integer"),
+        (EACH[0], "waiver", "sha256:0", "a digest is sha256"),
+        (EACH[0], "reason", "", "at least 1 character"),
+        (EACH[0], "release", {"commit": "c0ffee", "services": {}}, "a commit has its full id"),
+        (EACH[0], "release", {"commit": None, "services": {}}, "at least 1 item"),
+        (EACH[0], "release", {"commit": None, "services": {"APP": "r.example.org/a@" + digest("a")}}, "a name has"),
+        (EACH[0], "release", {"commit": None, "services": {"app": "r.example.org/a:tag"}}, "named by HOST/REPOSITORY@"),
+        (EACH[0], "release", {"commit": None, "services": {"app": "app"}}, "names no registry"),
+        (EACH[0], "release", {"commit": None, "services": {"app": 7}}, "it must be text"),
+        (EACH[11], "until", "2026-07-01T12:00:00Z", "six digits"),
+        (EACH[11], "until", "yesterday", "is no time"),
+        (EACH[11], "until", 7, "it must be text"),
+        (EACH[10], "hold", 1, "valid boolean"),
+    ],
+)
+def test_what_stands_in_a_member_is_what_it_is_for(payload: AnyPayload, place: str, value: Any, message: str) -> None:
+    """A value of another type, form or range is an error that names the member."""
+    with pytest.raises(DeliveryInvalid, match=rf"{place}.*{message}"):
+        read_delivery(changed(payload, lambda document: document.update({place: value})))
+
+
+def test_foreign_records_are_left_alone() -> None:
+    """A record of another family is none of a delivery, and an unknown one of ours is an error."""
+    other = Entry(type="promotion.done", environment="e", actor="a", payload={})
+    assert read_delivery(next_record(None, other, time=NOW)) is None
+    newer = Entry(type="deployment.teleported", environment="e", actor="a", payload={})
+    with pytest.raises(DeliveryInvalid, match=r"record 1 is of a type that this version does not know"):
+        read_delivery(next_record(None, newer, time=NOW))
+    nothing = Entry(type="deployment.applying", environment="e", actor="a", payload={})
+    with pytest.raises(DeliveryInvalid, match=r"record 1 \(deployment.applying\): deployment: Field required"):
+        read_delivery(next_record(None, nothing, time=NOW))
+
+
+def test_the_same_release_is_the_same_digests_for_the_same_services() -> None:
+    """Neither the commit nor the repository make another release; another digest or another service does."""
+    one = release(1)
+    moved = {
+        name: dataclasses.replace(image, repository=dataclasses.replace(image.repository, host="elsewhere.example.org"))
+        for name, image in one.services.items()
+    }
+    assert one.model_copy(update={"commit": make.COMMIT, "services": moved}).key == one.key
+    assert release(2).key != one.key
+    assert release(1, services=("app", "web")).key != one.key
+    assert one.model_copy(update={"services": {"web": one.services["app"]}}).key != one.key
+
+
+def test_foreign_text_is_clipped() -> None:
+    """What a target or a registry says is recorded in short, and half a surrogate pair does not break the record."""
+    assert clipped("x" * DETAIL) == "x" * DETAIL
+    assert clipped("x" * (DETAIL + 1)) == "x" * (DETAIL - 3) + "..."
+    assert clipped("a\ud800b") == "a?b"
+
+
+def test_fields_keep_what_is_right_already() -> None:
+    """A value of the right type passes through a field as it is."""
+    assert fields._moment(NOW) is NOW
+    assert isinstance(fields._moment("2026-07-01T12:00:00.000000Z"), datetime)
+
+
+def test_many_instances_are_counted() -> None:
+    """Of more instances than are listed the number of the others is recorded, and all digests are."""
+    instances = tuple(
+        Instance(name=f"{n}", state=RunState.RUNNING, digests=frozenset({digest(f"{n}")})) for n in range(INSTANCES + 2)
+    )
+    recorded = record_service(Observed(service="app", instances=instances), Match.OTHER)
+    assert len(recorded.instances) == INSTANCES
+    assert recorded.more == 2
+    assert len(recorded.digests) == INSTANCES + 2
+
+
+def test_a_probe_is_recorded() -> None:
+    """What a probe and a soak came to stands in the record of a service."""
+    probe = ProbeResult(health=Health.UNHEALTHY, detail="500", looks=4, streak=0)
+    recorded = record_service(Observed(service="app", instances=()), Match.ABSENT, probe=probe, soak=probe)
+    assert recorded.probe == recorded.soak
+    assert recorded.probe is not None
+    assert (recorded.probe.health, recorded.probe.looks) == (Health.UNHEALTHY, 4)
+
+
+def _signed(count: int) -> list[bytes]:
+    image = make.image()
+    about = [make.context(run_id=f"{100 + n}", run_attempt=10**17) for n in range(count)]
+    return [make.bundle(make.party("ci"), make.payload([image.digest], one)) for one in about]
+
+
+def test_a_verdict_is_recorded_lane_by_lane() -> None:
+    """Who vouched for what, with the digest of the evidence, and how much more of it there was."""
+    policy = make.policy([make.lane("test")])
+    made = make.decide(policy, make.release(), *_signed(EVIDENCE + 3))
+    recorded = record_verdict(made, policy, aged_at=None)  # type: ignore[arg-type]
+    ((lane,),) = (image.lanes for image in recorded.images)
+    assert recorded.decision is Decision.PASSED
+    assert recorded.policy.digest == policy.digest
+    assert (lane.lane, lane.state, lane.more, len(lane.evidence)) == ("test", "present", 3, EVIDENCE)
+    assert lane.evidence[0].signers == ("ci",)
+    assert lane.evidence[0].source["attempt"] == str(10**17)
+    assert len(recorded.inputs) == EVIDENCE + 3
+    assert read_delivery(record(verified(1, RELEASE).model_copy(update={"verdict": recorded}))) is not None
+
+
+def test_a_refusal_is_recorded_with_its_reasons() -> None:
+    """A verdict that refuses says why, of the release, of the image and of the lane."""
+    image = make.image()
+    policy = make.policy([make.lane("test")], revoked=[image.digest], expires=NOW)
+    made = make.decide(policy, make.release(image), make.bundle(make.party("eve"), b"{}"))
+    recorded = record_verdict(made, policy, aged_at=NOW)  # type: ignore[arg-type]
+    (one,) = recorded.images
+    assert recorded.decision is Decision.REFUSED
+    assert recorded.aged_at == NOW
+    assert [refusal.reason for refusal in recorded.refusals] == ["policy-expired"]
+    assert [refusal.reason for refusal in one.refusals] == ["image-revoked"]
+    assert [lane.state for lane in one.lanes] == ["missing"]
+    assert one.rejected == 1
+
+
+def test_evidence_without_a_result_or_a_source() -> None:
+    """Evidence of another predicate, and without a time, is recorded as what it is."""
+    image = make.image()
+    lane = make.lane("sbom", predicate_type="https://spdx.dev/Document", unbound=True)
+    policy = make.policy([lane])
+    about = make.context("sbom", repository=None, commit=None, ref=None, started=None, finished=None)
+    content = make.payload([image.digest], about, predicate_type="https://spdx.dev/Document", predicate={})
+    made = make.decide(policy, make.release(image), make.bundle(make.party("ci"), content))
+    recorded = record_verdict(made, policy, aged_at=None)  # type: ignore[arg-type]
+    (evidence,) = recorded.images[0].lanes[0].evidence
+    assert (evidence.result, evidence.time) == (None, None)
+    assert isinstance(evidence.source, Mapping)
