@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from attest.core.ledger import Entry, Head, Record
+from attest.core.ledger import Entry, Head, Record, Unread
 
 
 class Lease(Protocol):
@@ -67,8 +67,16 @@ class Ledger(Protocol):
         """
         ...
 
+    def unchecked(self) -> Iterator[Record | Unread]:
+        """All records as they stand there, for whoever looks for everything that is wrong with them."""
+        ...
+
     def head(self) -> Head | None:
-        """The last record now; None of an empty ledger."""
+        """The last record now, whose own hash was checked; None of an empty ledger.
+
+        Raises:
+            attest.errors.LedgerBroken: it is not what was written.
+        """
         ...
 
     def lease(self, environment: str, *, holder: str, ttl: timedelta, wait: timedelta) -> AbstractContextManager[Lease]:

@@ -81,6 +81,13 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """What stands where a record has to, and is none."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
     """The last record of a ledger at some moment, which stands for all before it."""
 
@@ -93,6 +100,8 @@ class Head:
 class Fault(StrEnum):
     """How a ledger is broken; stable codes."""
 
+    UNREADABLE = "unreadable"
+    """What stands there is no record, or not in the one form in which records are written."""
     CHANGED = "changed"
     """The record's hash is not the hash of what it says."""
     REMOVED = "removed"
@@ -217,47 +226,52 @@ class Chain:
     After a breach it goes on from the record as it stands there, so that each thing that is wrong is told once.
     """
 
-    __slots__ = ("head",)
+    __slots__ = ("_hash", "_seq", "head")
 
     def __init__(self, head: Head | None = None) -> None:
         self.head = head
         """The last record that was followed; None before the first."""
+        self._seq = 0 if head is None else head.seq
+        self._hash: Digest | None = GENESIS if head is None else head.hash
 
-    def follow(self, record: Record) -> Iterator[Breach]:
-        """What is wrong with this record where it stands. Exhaust it before the next one."""
-        expected_seq = 1 if self.head is None else self.head.seq + 1
-        expected_hash = GENESIS if self.head is None else self.head.hash
-        if record.hash != hash_of(record):
-            yield Breach(seq=record.seq, fault=Fault.CHANGED, message="its content was changed: its hash is another")
-        if record.seq > expected_seq:
-            gone = f"{expected_seq}" if record.seq == expected_seq + 1 else f"{expected_seq} to {record.seq - 1}"
-            yield Breach(seq=record.seq, fault=Fault.REMOVED, message=f"before it, {gone} was removed")
-        elif record.seq < expected_seq:
-            yield Breach(seq=record.seq, fault=Fault.INSERTED, message=f"it stands where {expected_seq} has to")
-        elif record.prev_hash != expected_hash:
-            yield Breach(
-                seq=record.seq,
-                fault=Fault.UNLINKED,
-                message=f"it follows a record of hash {record.prev_hash}, and the one before it has {expected_hash}",
-            )
-        self.head = head_of(record)
+    def follow(self, found: Record | Unread) -> Iterator[Breach]:
+        """What is wrong with what stands here. Exhaust it before the next one."""
+        expected = self._seq + 1
+        if isinstance(found, Unread):
+            self._seq, self._hash = expected, None
+            yield Breach(seq=expected, fault=Fault.UNREADABLE, message=found.problem)
+            return
+        before, self._seq, self._hash = self._hash, found.seq, found.hash
+        self.head = head_of(found)
+        if found.hash != hash_of(found):
+            yield Breach(seq=found.seq, fault=Fault.CHANGED, message="its content was changed: its hash is another")
+        if found.seq > expected:
+            one = found.seq == expected + 1
+            gone = f"record {expected} is" if one else f"records {expected} to {found.seq - 1} are"
+            yield Breach(seq=found.seq, fault=Fault.REMOVED, message=f"before it, {gone} gone")
+        elif found.seq < expected:
+            yield Breach(seq=found.seq, fault=Fault.INSERTED, message=f"it stands where {expected} has to")
+        elif before is not None and found.prev_hash != before:
+            message = f"it follows a record of hash {found.prev_hash}, and the one before it has {before}"
+            yield Breach(seq=found.seq, fault=Fault.UNLINKED, message=message)
 
 
-def breaches(records: Iterable[Record], *, known: Iterable[Head] = ()) -> Iterator[Breach]:
+def breaches(records: Iterable[Record | Unread], *, known: Iterable[Head] = ()) -> Iterator[Breach]:
     """Everything that is wrong with a whole ledger, which must agree with every head that is known of it."""
     heads: dict[int, set[Digest]] = {}
     for head in known:
         heads.setdefault(head.seq, set()).add(head.hash)
-    chain = Chain()
-    for record in records:
-        yield from chain.follow(record)
-        if not heads.pop(record.seq, {record.hash}) <= {record.hash}:
-            yield Breach(
-                seq=record.seq, fault=Fault.REWRITTEN, message="a signed head says that another record stood there"
-            )
-    length = 0 if chain.head is None else chain.head.seq
-    if heads:
-        message = f"the ledger ends with {length}, and a signed head knows of {max(heads)}"
+    chain, length = Chain(), 0
+    for found in records:
+        yield from chain.follow(found)
+        if isinstance(found, Record):
+            length = max(length, found.seq)
+            if not heads.pop(found.seq, {found.hash}) <= {found.hash}:
+                message = "a signed head says that another record stood there"
+                yield Breach(seq=found.seq, fault=Fault.REWRITTEN, message=message)
+    beyond = max(heads, default=0)
+    if beyond > length:
+        message = f"the ledger ends with record {length}, and a signed head knows of record {beyond}"
         yield Breach(seq=length + 1, fault=Fault.TRUNCATED, message=message)
 
 

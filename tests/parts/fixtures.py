@@ -16,6 +16,7 @@ from tests.parts import docker_registry as docker_registry_part
 from tests.parts import gitea as gitea_part
 from tests.parts import images
 from tests.parts import olareg as olareg_part
+from tests.parts import postgres as postgres_part
 from tests.parts import sigstore as sigstore_part
 from tests.parts.images import BuiltImage
 from tests.parts.once import make_once, shared_folder
@@ -134,3 +135,10 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[containers_part
 def browser_image() -> BuiltImage:
     """An image with Debian's Chromium, Python, pytest and Playwright, kept from run to run."""
     return browser_part.runner_image()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_part.Postgres]:
+    """PostgreSQL on loopback, where a test makes a database of its own."""
+    with postgres_part.postgres() as server:
+        yield server

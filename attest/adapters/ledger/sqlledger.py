@@ -5,8 +5,8 @@ Loads SQLAlchemy: imported where a ledger is opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing
 from datetime import timedelta
 from typing import Any, Final, Self
 
@@ -15,13 +15,12 @@ from sqlalchemy import BigInteger, Column, Connection, MetaData, Row, Table, Tex
 from attest.adapters.ledger.database import Database
 from attest.adapters.ledger.leases import Leases, SqlLease
 from attest.core.ledger import (
-    Breach,
     Chain,
     Entry,
     Head,
     Record,
     RecordInvalid,
-    hash_of,
+    Unread,
     head_of,
     make_record,
     next_record,
@@ -79,22 +78,18 @@ class SqlLedger:
     def records(self, *, environment: str | None = None, after: int = 0) -> Iterator[Record]:
         """As `attest.ledgerports.Ledger.records`."""
         chain = Chain()
-        for record in self.unchecked():
-            for breach in chain.follow(record):
-                raise self._broken(breach)
-            if record.seq > after and environment in (None, record.environment):
-                yield record
+        with closing(self.unchecked()) as rows:
+            for found in rows:
+                record = self._followed(chain, found)
+                if record.seq > after and environment in (None, record.environment):
+                    yield record
 
-    def unchecked(self) -> Iterator[Record]:
-        """All records as they stand there, for whoever looks for everything that is wrong with them.
-
-        Raises:
-            LedgerBroken: a row is no record at all.
-        """
-        with self._database.reading() as connection:
-            rows = connection.execution_options(yield_per=_BATCH).execute(select(_RECORDS).order_by(_RECORDS.c.seq))
+    def unchecked(self) -> Generator[Record | Unread]:
+        """As `attest.ledgerports.Ledger.unchecked`."""
+        everything = select(_RECORDS).order_by(_RECORDS.c.seq).execution_options(yield_per=_BATCH)
+        with self._database.reading() as connection, connection.execute(everything) as rows:
             for row in rows:
-                yield self._record(row)
+                yield _record(row)
 
     def head(self) -> Head | None:
         """As `attest.ledgerports.Ledger.head`.
@@ -143,10 +138,7 @@ class SqlLedger:
         for first in range(1, length + 1, _BATCH):
             batch = select(_RECORDS).where(_RECORDS.c.seq.between(first, first + _BATCH - 1)).order_by(_RECORDS.c.seq)
             for row in connection.execute(batch).all():
-                record = self._record(row)
-                for breach in chain.follow(record):
-                    raise self._broken(breach)
-                yield record
+                yield self._followed(chain, _record(row))
 
     def _append(self, connection: Connection, entry: Entry) -> Record:
         """Append in a transaction of `Database.writing`."""
@@ -163,35 +155,34 @@ class SqlLedger:
         row = connection.execute(select(_RECORDS).order_by(_RECORDS.c.seq.desc()).limit(1)).first()
         if row is None:
             return None
-        record = self._record(row)
-        if hash_of(record) != record.hash:
-            raise self._broken(next(Chain(_before(record)).follow(record)))
-        return head_of(record)
+        found = _record(row)
+        if isinstance(found, Unread):
+            raise LedgerBroken(f"the last record of the ledger {self._database.address}: {found.problem}", hint=_HINT)
+        before = None if found.seq == 1 else Head(seq=found.seq - 1, hash=found.prev_hash, time=found.time)
+        return head_of(self._followed(Chain(before), found))
 
-    def _record(self, row: Row[Any]) -> Record:
-        """The record in a row; its payload is read only if it is the canonical text of what it says."""
-        members: dict[str, Json] = dict(row._mapping)
-        try:
-            text = str(members["payload"]).encode("utf-8")
-            record = make_record({**members, "payload": loads(text)})
-            if payload_text(record.payload) != text:
-                raise RecordInvalid("its payload is not in canonical form")
-        except (RecordInvalid, JsonInvalid, UnicodeEncodeError) as error:
-            raise LedgerBroken(
-                f"record {members['seq']} of {self._database.address} is no record: {error}", hint=_HINT
-            ) from error
-        return record
-
-    def _broken(self, breach: Breach) -> LedgerBroken:
-        return LedgerBroken(f"the ledger {self._database.address} is broken: {breach}", hint=_HINT)
+    def _followed(self, chain: Chain, found: Record | Unread) -> Record:
+        """The record, if nothing is wrong with it where it stands."""
+        for breach in chain.follow(found):
+            raise LedgerBroken(f"the ledger {self._database.address} is broken: {breach}", hint=_HINT)
+        assert isinstance(found, Record)  # noqa: S101 - what cannot be read is a breach
+        return found
 
 
 _HINT: Final = "`attest ledger verify` lists all that is wrong; nothing is decided from a broken ledger"
 
 
-def _before(record: Record) -> Head | None:
-    """The head that this record follows, as it says."""
-    return None if record.seq == 1 else Head(seq=record.seq - 1, hash=record.prev_hash, time=record.time)
+def _record(row: Row[Any]) -> Record | Unread:
+    """The record in a row; its payload counts only if it is the canonical text of what it says."""
+    members: dict[str, Json] = dict(row._mapping)
+    try:
+        text = members["payload"].encode("utf-8")
+        record = make_record({**members, "payload": loads(text)})
+        if payload_text(record.payload) != text:
+            return Unread(problem="its payload is not in canonical form (RFC 8785)")
+    except (AttributeError, JsonInvalid, RecordInvalid, UnicodeEncodeError) as error:
+        return Unread(problem=f"it is no record: {error}")
+    return record
 
 
 def _row(record: Record) -> Mapping[str, Json]:

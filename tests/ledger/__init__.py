@@ -1,0 +1,1 @@
+"""Tests of the ledger's adapter: on SQLite and on a real PostgreSQL."""
