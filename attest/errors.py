@@ -15,7 +15,8 @@
         │   ├── Unreachable                 no connection, or none in time
         │   ├── AccessDenied                401 or 403 after authentication
         │   ├── NotFound                    what was asked for is not there
-        │   └── StoreMisbehaved             it answered what it may not answer
+        │   ├── StoreMisbehaved             it answered what it may not answer
+        │   └── TagTaken                    a tag that is never moved stands for something else
         ├── LedgerError                 a ledger
         │   ├── LedgerAbsent                there is none
         │   ├── LedgerUnreachable           its database cannot be reached, or does not answer in time
@@ -164,6 +165,12 @@ class StoreMisbehaved(StoreError):
     """The store answered something that its specification does not allow."""
 
     code = "store-misbehaved"
+
+
+class TagTaken(StoreError):
+    """A tag that a promotion would write stands for another image. It is not moved."""
+
+    code = "tag-taken"
 
 
 class LedgerError(Undecided):

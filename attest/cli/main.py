@@ -28,6 +28,7 @@ _COMMANDS = {
     "inspect": ("attest.cli.inspect", "Show what is attached to an image."),
     "keygen": ("attest.cli.keygen", "Make a key pair."),
     "policy": ("attest.cli.policy", "Check and explain policies."),
+    "promote": ("attest.cli.promote", "Move images that pass to where they are deployed from."),
     "provenance": ("attest.cli.provenance", "Make the provenance of an image."),
     "release": ("attest.cli.release", "Make and explain release files."),
     "resolve": ("attest.cli.resolve", "Print the digest reference that a tag stands for now."),

@@ -10,6 +10,8 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_TIMEOUT = 120.0
+LONG_TIMEOUT = 3600.0
+"""Where images are moved, which may be many gigabytes."""
 
 
 def format_option(function: F) -> F:
@@ -40,6 +42,11 @@ def registry_options(function: F) -> F:
     return _registry_options("--timeout", "Give up, undecided, after this long.")(function)
 
 
+def transfer_options(function: F) -> F:
+    """The same for a command that moves images, which takes long."""
+    return _registry_options("--timeout", "Give up, undecided, after this long.", default=LONG_TIMEOUT)(function)
+
+
 def store_options(function: F) -> F:
     """The same where `--timeout` is somebody else's: `--store-timeout`."""
     return _registry_options(
@@ -47,16 +54,16 @@ def store_options(function: F) -> F:
     )(function)
 
 
-def _registry_options(timeout: str, what: str) -> Callable[[F], F]:
+def _registry_options(timeout: str, what: str, *, default: float = DEFAULT_TIMEOUT) -> Callable[[F], F]:
     def add(function: F) -> F:
-        for option in _connection_options(timeout, what):
+        for option in _connection_options(timeout, what, default):
             function = option(function)
         return function
 
     return add
 
 
-def _connection_options(timeout: str, what: str) -> tuple[Callable[[F], F], ...]:
+def _connection_options(timeout: str, what: str, default: float) -> tuple[Callable[[F], F], ...]:
     return (
         click.option(
             "--token-host",
@@ -76,7 +83,7 @@ def _connection_options(timeout: str, what: str) -> tuple[Callable[[F], F], ...]
             timeout,
             metavar="SECONDS",
             type=click.FloatRange(min=0, min_open=True, max=86_400),
-            default=DEFAULT_TIMEOUT,
+            default=default,
             show_default=True,
             help=what,
         ),

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 _PATIENCE = 0.7
 """Seconds before anything is shown; most commands are done by then, and never load rich."""
+_MOMENT = 0.2
+"""Seconds between two looks at how far it is."""
+
+
+def waiting(text: str) -> AbstractContextManager[None]:
+    """Show that work goes on, until it is done."""
+    return watching(lambda: text)
 
 
 @contextmanager
-def waiting(text: str) -> Iterator[None]:
-    """Show that work goes on, until it is done."""
+def watching(text: Callable[[], str]) -> Iterator[None]:
+    """Show how far work is, as `text` says it at each moment, until it is done."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield
         return
@@ -27,10 +34,21 @@ def waiting(text: str) -> Iterator[None]:
         thread.join()
 
 
-def _show(text: str, done: threading.Event) -> None:
+def amount(size: int) -> str:
+    """So many bytes, for people: `1.2 GB`."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def _show(text: Callable[[], str], done: threading.Event) -> None:
     if done.wait(_PATIENCE):
         return
     from rich.console import Console
 
-    with Console(stderr=True).status(f"{text} ..."):
-        done.wait()
+    with Console(stderr=True).status(f"{text()} ...") as status:
+        while not done.wait(_MOMENT):
+            status.update(f"{text()} ...")

@@ -24,9 +24,10 @@ from attest.ops.named import Named, name_images
 if TYPE_CHECKING:
     from attest.adapters.layout import LayoutStore
     from attest.adapters.registry import RegistryStore
+    from attest.copyports import CopySource, CopyTarget
     from attest.core.oci import Descriptor, Index, Manifest
     from attest.core.release import StoredImage
-    from attest.ports import Attached, LayerStore, Published
+    from attest.ports import Attached, Published
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,15 @@ class Stores:
         """As `attest.ports.Store`."""
         return self._of(image).fetch_report(image, report)
 
-    def _of(self, image: ImageReference | TagReferences) -> LayerStore:
+    def copy_source(self, image: ImageReference) -> CopySource:
+        """As `attest.copyports.CopyStore`."""
+        return self._of(image).copy_source(image)
+
+    def copy_target(self, image: ImageReference) -> CopyTarget:
+        """As `attest.copyports.CopyStore`."""
+        return self._of(image).copy_target(image)
+
+    def _of(self, image: ImageReference | TagReferences) -> LayoutStore | RegistryStore:
         if isinstance(image, LayoutImage | LayoutTag):
             if self._layout is None:
                 from attest.adapters.layout import LayoutStore

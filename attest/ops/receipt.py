@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from attest import __version__
 from attest.core.envelope import EnvelopeInvalid, pae, read_bundle, write_bundle
+from attest.core.keys import TrustedKey
 from attest.core.oci import IN_TOTO
 from attest.core.predicates import SUMMARY, summary
 from attest.core.reference import Digest, is_digest
 from attest.core.statement import NO_CONTEXT, StatementInvalid, format_time, read_statement, write_statement
 from attest.core.strictjson import Json
 from attest.core.verdict import Passed, Refused
+from attest.core.verify import Keyring, VerifiedStatement, verify_all
 from attest.errors import DocumentInvalid
 from attest.ports import Signer
 
@@ -22,15 +24,7 @@ def write_receipt(verdict: Passed | Refused, *, signer: Signer, policy_uri: str)
     `resourceUri` is the place that was verified; for a release of several images the places, separated by spaces.
     """
     findings = verdict.findings
-    predicate = summary(
-        verifier_version=__version__,
-        time_verified=format_time(findings.time),
-        resource_uri=" ".join(image.image for image in findings.images),
-        policy_uri=policy_uri,
-        policy_digest=findings.policy_digest,
-        inputs=findings.inputs,
-        passed=isinstance(verdict, Passed),
-    )
+    predicate = _predicate(verdict, policy_uri, inputs=findings.inputs)
     payload = write_statement(
         subjects={image.digest: image.image for image in findings.images},
         context=NO_CONTEXT,
@@ -38,6 +32,51 @@ def write_receipt(verdict: Passed | Refused, *, signer: Signer, policy_uri: str)
         predicate=predicate,
     )
     return write_bundle(payload=payload, signature=signer.sign(pae(IN_TOTO, payload)), hint=signer.hint)
+
+
+def find_receipt(
+    bundles: Iterable[bytes], verdict: Passed | Refused, *, key: TrustedKey, policy_uri: str
+) -> bytes | None:
+    """Of these bundles an earlier receipt by this key that says the same, whenever it was made; the first of several.
+
+    A receipt is no input of a receipt: where the policy trusts its key, it may stand among the evidence.
+    """
+    contents = list(dict.fromkeys(bundles))
+    ours = {
+        outcome.bundle: (content, outcome.statement)
+        for content, outcome in zip(
+            contents, verify_all([(one, False) for one in contents], Keyring([key])), strict=True
+        )
+        if isinstance(outcome, VerifiedStatement) and outcome.statement.predicate_type == SUMMARY
+    }
+    wanted = _predicate(verdict, policy_uri, inputs=verdict.findings.inputs - ours.keys())
+    images = {image.digest for image in verdict.findings.images}
+    for content, statement in ours.values():
+        try:
+            inputs = inputs_of(content, file="", images=list(images)) - ours.keys()
+        except DocumentInvalid:
+            continue
+        said = {
+            **statement.predicate,
+            "inputAttestations": _predicate(verdict, policy_uri, inputs=inputs)["inputAttestations"],
+        }
+        time = statement.predicate.get("timeVerified")
+        if isinstance(time, str) and statement.digests == images and said == {**wanted, "timeVerified": time}:
+            return content
+    return None
+
+
+def _predicate(verdict: Passed | Refused, policy_uri: str, *, inputs: Iterable[Digest]) -> dict[str, Json]:
+    findings = verdict.findings
+    return summary(
+        verifier_version=__version__,
+        time_verified=format_time(findings.time),
+        resource_uri=" ".join(image.image for image in findings.images),
+        policy_uri=policy_uri,
+        policy_digest=findings.policy_digest,
+        inputs=inputs,
+        passed=isinstance(verdict, Passed),
+    )
 
 
 def inputs_of(content: bytes, *, file: str, images: Sequence[Digest]) -> frozenset[Digest]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import random
 import re
@@ -20,6 +21,7 @@ import secrets
 import stat
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, Self
 
 from attest.core import limits
@@ -39,6 +41,10 @@ _VERSION_FILE: Final = "oci-layout"
 _INDEX_FILE: Final = "index.json"
 _VERSION: Final = "1.0.0"
 _VERSION_FILE_BYTES: Final = 64 * 1024
+_VERSION_CONTENT: Final = b'{"imageLayoutVersion":"1.0.0"}'
+_EMPTY_INDEX: Final = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}'
+_OURS: Final = frozenset({"blobs", _INDEX_FILE})
+"""What a layout that is being made holds before it is one."""
 
 _OPEN_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not hang us
 _OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -46,6 +52,8 @@ _OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LOCK_SECONDS: Final = 60.0
 _LOCK_PAUSE: Final = 0.02
 _LEFTOVER: Final = re.compile(r"\.attest-[0-9a-f]{16}\.tmp")
+_PART: Final = re.compile(r"\.attest-[0-9a-f]{16}\.part")
+"""A blob that somebody streams, and holds a lock on for as long as he lives."""
 
 
 class LayoutDirectory:
@@ -71,6 +79,36 @@ class LayoutDirectory:
         except BaseException:
             self._closing.close()
             raise
+
+    @classmethod
+    def make(cls, path: str) -> None:
+        """Have an image layout at `path`: one that is there stays as it is, and one that was half made is finished.
+
+        Raises:
+            StoreMisbehaved: something else is there.
+            StoreError: it cannot be made.
+        """
+        if "\0" in path:
+            raise ReferenceInvalid(f"{path!r} cannot be the path of an image layout")
+        with _errors_of(path):
+            Path(path).mkdir(parents=True, exist_ok=True)
+            folder = os.open(path, _OPEN_FOLDER)
+        try:
+            with _errors_of(path):
+                present = set(os.listdir(folder))  # noqa: PTH208 - pathlib knows no open directories
+                if _VERSION_FILE in present:
+                    return
+                strange = sorted(name for name in present - _OURS if not _LEFTOVER.fullmatch(name))
+                if strange:
+                    raise StoreMisbehaved(
+                        f"{path} is no OCI image layout, and holds {strange[0]!r}", hint="name a folder that is empty"
+                    )
+                _make_folders(folder, "blobs", "sha256")
+                _make_file(folder, _INDEX_FILE, _EMPTY_INDEX)
+                _make_file(folder, _VERSION_FILE, _VERSION_CONTENT)  # last: with it the layout is one
+                os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def __enter__(self) -> Self:
         return self
@@ -136,6 +174,45 @@ class LayoutDirectory:
             yield
         finally:
             os.close(lock)
+
+    def has_blob(self, digest: Digest, *, size: int) -> bool:
+        """Whether the layout holds a blob whole; a damaged one, or one of another size, it does not."""
+        hasher = hashlib.sha256()
+        length = 0
+        try:
+            for piece in self.stream_blob(digest):
+                hasher.update(piece)
+                length += len(piece)
+                if length > size:
+                    return False
+        except (NotFound, StoreMisbehaved):
+            return False
+        return length == size and f"sha256:{hasher.hexdigest()}" == digest
+
+    def stream_in(self, digest: Digest, pieces: Iterator[bytes]) -> None:
+        """Have a blob on the disk whose pieces somebody has checked, without holding others up meanwhile.
+
+        An error of `pieces` leaves nothing behind, and a killed writer only what the next one sweeps away.
+        """
+        if self._blobs is None:
+            raise StoreMisbehaved(f"{self.path} has no folder blobs/sha256")
+        passing = f".attest-{secrets.token_hex(8)}.part"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with _errors_of(f"{self.path}/{passing}"):
+            with self.locked():
+                file = os.fdopen(os.open(passing, flags, 0o666, dir_fd=self._root), "wb")
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+            try:
+                with file:
+                    for piece in pieces:
+                        file.write(piece)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    os.replace(passing, _hex(digest), src_dir_fd=self._root, dst_dir_fd=self._blobs)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(passing, dir_fd=self._root)
+                raise
 
     def write_blob(self, content: bytes) -> Digest:
         """Have a blob on the disk. Call it under `locked`, and `sync_blobs` before anything names the blob."""
@@ -226,9 +303,23 @@ class LayoutDirectory:
     def _sweep(self) -> None:
         with _errors_of(self.path):
             for name in os.listdir(self._root):  # noqa: PTH208 - pathlib knows no open directories
-                if _LEFTOVER.fullmatch(name):
+                if _LEFTOVER.fullmatch(name) or (_PART.fullmatch(name) and self._is_abandoned(name)):
                     with contextlib.suppress(OSError):  # it harms nobody where it stays
                         os.unlink(name, dir_fd=self._root)
+
+    def _is_abandoned(self, name: str) -> bool:
+        """Whether nobody is writing this file any more: the kernel lifts the lock of a process that dies."""
+        try:
+            file = os.open(name, _OPEN_FILE, dir_fd=self._root)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        finally:
+            os.close(file)
+        return True
 
     def _replace(self, name: str, folder: int, content: bytes, *, mode: int | None) -> None:
         """Write a file under a passing name, then give it its own; a missing `mode` is what the umask says."""
@@ -247,6 +338,36 @@ class LayoutDirectory:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(passing, dir_fd=self._root)
                 raise
+
+
+def _make_folders(folder: int, *names: str) -> None:
+    """Have these folders, one in the other, without following links."""
+    opened: list[int] = []
+    try:
+        for name in names:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, dir_fd=folder)
+            folder = os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+            opened.append(folder)
+    finally:
+        for one in opened:
+            os.close(one)
+
+
+def _make_file(folder: int, name: str, content: bytes) -> None:
+    """Have a file of this name, whole at every moment; whoever was first stays."""
+    passing = f".attest-{secrets.token_hex(8)}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(passing, flags, 0o666, dir_fd=folder), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(passing, name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(passing, dir_fd=folder)
 
 
 def _hex(digest: Digest) -> str:

@@ -6,7 +6,7 @@ Every list is read whole; whatever it names and is not there is an error, since 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -18,6 +18,7 @@ from attest.errors import LimitExceeded, NotFound, StoreMisbehaved
 from attest.ports import Attached, Published
 
 _REF_NAME: Final = "org.opencontainers.image.ref.name"
+_LIST: Final = re.compile(r"sha256-[0-9a-f]{64}")
 _ABOUT_ANOTHER: Final = re.compile(r"sha256-[0-9a-f]{64}(?:\..*)?", re.DOTALL)
 """Reference names of the fallback scheme and of cosign before v3: never an image."""
 
@@ -29,6 +30,14 @@ class Carrier:
     subject: Digest
     manifest: Digest
     layer: referrers.BundleLayer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """What a layout says of its manifests: what is attached to which subject, and what stands under which tag."""
+
+    attached: Mapping[Digest, tuple[oci.Descriptor, ...]]
+    tagged: Mapping[str, oci.Descriptor]
 
 
 class _Content(NamedTuple):
@@ -146,6 +155,33 @@ class Look:
                 found.add(entry.digest)
         return found - parts
 
+    def catalogue(self) -> Catalogue:
+        """Everything that is attached to anything, each manifest read once."""
+        attached: dict[Digest, dict[Digest, oci.Descriptor]] = {}
+        tagged: dict[str, oci.Descriptor] = {}
+        listed: dict[_Content, None] = {}
+
+        def keep(entry: _Content, manifest: oci.Manifest | oci.Index) -> None:
+            if manifest.subject is not None:
+                attached.setdefault(manifest.subject.digest, {})[entry.digest] = _descriptor(entry)
+
+        for entry, names in self._entries.items():
+            if entry.media_type not in oci.MANIFEST_TYPES:
+                continue
+            manifest = self._listed(entry)
+            tags = {_tag(name) for name in names}
+            tagged.update({tag: _descriptor(entry) for tag in tags})
+            if isinstance(manifest, oci.Index) and any(map(_LIST.fullmatch, tags)):
+                listed.update(dict.fromkeys(map(_content, manifest.manifests)))
+            else:
+                keep(entry, manifest)
+        for entry in listed:
+            if entry not in self._entries and entry.media_type in oci.MANIFEST_TYPES:
+                keep(entry, self._listed(entry))
+        return Catalogue(
+            attached={subject: tuple(found.values()) for subject, found in attached.items()}, tagged=tagged
+        )
+
     def _attached_manifests(self, subjects: frozenset[Digest]) -> Iterator[tuple[Digest, Digest, oci.Manifest]]:
         """Subject, digest and content of each manifest that is attached to one of the subjects."""
         lists = {referrers.fallback_tag(subject) for subject in subjects}
@@ -224,6 +260,10 @@ def _manifests(parsed: oci.Manifest | oci.Index) -> tuple[oci.Descriptor, ...]:
 
 def _content(descriptor: oci.Descriptor) -> _Content:
     return _Content(digest=descriptor.digest, media_type=descriptor.media_type, size=descriptor.size)
+
+
+def _descriptor(content: _Content) -> oci.Descriptor:
+    return oci.Descriptor(media_type=content.media_type, digest=content.digest, size=content.size)
 
 
 def _tag(name: str) -> str:

@@ -15,7 +15,7 @@ them ignored ("OCI Image Layout Specification", `index.json`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from attest.adapters.layout import reports
 from attest.adapters.layout.directory import LayoutDirectory
@@ -33,6 +33,9 @@ from attest.errors import (
     StoreMisbehaved,
 )
 from attest.ports import Attached, Published
+
+if TYPE_CHECKING:
+    from attest.adapters.layout.copying import LayoutSource, LayoutTarget
 
 _TRIES: Final = 5
 """How often a lost entry is written again; only a writer that takes no lock can lose it."""
@@ -182,6 +185,23 @@ class LayoutStore:
             StoreError: the layout cannot be read or written.
         """
         return reports.store_report(_path(image), image.digest, report, media_type=media_type)
+
+    def copy_source(self, image: ImageReference) -> LayoutSource:
+        """As `attest.copyports.CopyStore.copy_source`.
+
+        Raises:
+            NotFound: there is no such layout.
+            StoreError, LimitExceeded: it cannot be read.
+        """
+        from attest.adapters.layout.copying import LayoutSource
+
+        return LayoutSource(_path(image), image.digest)
+
+    def copy_target(self, image: ImageReference) -> LayoutTarget:
+        """As `attest.copyports.CopyStore.copy_target`."""
+        from attest.adapters.layout.copying import LayoutTarget
+
+        return LayoutTarget(_path(image))
 
     def fetch_report(self, image: ImageReference, report: Digest) -> bytes:
         """As `attest.ports.Store.fetch_report`.

@@ -8,7 +8,7 @@ challenge     WWW-Authenticate        credentials   docker's       auth        t
 repository    manifests and blobs, checked                         listing     what is attached to a digest
 crew          requests in parallel    budget        how much       reader      an image and all its evidence
 oras_push     oras under these rules                               publishing  push, make visible, read back
-streaming     layers, in ranges
+streaming     layers, in ranges       uploading   and as a stream       copying     both ends of a copy
 reports       test reports, kept under tags beside their image
 store         all of it, as `attest.ports.Store`
 """

@@ -124,7 +124,7 @@ class Authenticator:
     def _token(self, challenge: Challenge, scope: str) -> str:
         realm = self._checked_realm(challenge.parameters.get("realm"))
         what = f"a token for {self._host}"
-        query = {"scope": scope}
+        query: dict[str, str | list[str]] = {"scope": scope}
         if service := challenge.parameters.get("service"):
             query["service"] = service
         known = self._credentials
@@ -145,9 +145,10 @@ class Authenticator:
             )
         else:
             joint = "&" if "?" in realm.target else "?"
+            query["scope"] = scope.split(" ")  # a parameter for each repository, as the specification has it
             request = Request(
                 method="GET",
-                url=Url(origin=realm.origin, target=f"{realm.target}{joint}{urlencode(query)}"),
+                url=Url(origin=realm.origin, target=f"{realm.target}{joint}{urlencode(query, doseq=True)}"),
                 what=what,
                 limit=limits.TOKEN_ANSWER,
                 headers={} if known is None else {"Authorization": known.basic},

@@ -11,7 +11,7 @@ from attest.adapters.registry.auth import Authenticator
 from attest.adapters.registry.credentials import Credentials, find_credentials
 from attest.adapters.registry.retry import read_again, send_again
 from attest.adapters.registry.settings import RegistrySettings
-from attest.adapters.registry.transport import Answer, Request, Transport
+from attest.adapters.registry.transport import Answer, Request, Streamed, Transport
 from attest.adapters.registry.url import Url, registry_origin
 from attest.errors import AccessDenied, NotFound, ReferenceInvalid, StoreError, StoreMisbehaved
 
@@ -79,8 +79,16 @@ class Client:
             StoreMisbehaved: too many redirects, a loop, or one that may not be followed.
             AttestError: as `send`.
         """
-        seen: set[Url] = set()
         request = Request(method="GET", url=url, what=what, limit=limit, size=size, headers=headers or {})
+        return self._follow(request, scope)
+
+    def head(self, url: Url, *, scope: str, what: str) -> Answer:
+        """HEAD; otherwise as `get`."""
+        return self._follow(Request(method="HEAD", url=url, what=what, limit=0), scope)
+
+    def _follow(self, request: Request, scope: str) -> Answer:
+        seen: set[Url] = set()
+        what = request.what
         authenticated = True
         while True:
             seen.add(request.url)
@@ -110,6 +118,8 @@ class Client:
         return target
 
     def _send_bare(self, request: Request) -> Answer:
+        if isinstance(request.body, Streamed):  # nobody can tell how much of it was taken: begin the upload anew
+            return self._transport.exchange(request)
         return send_again(lambda: self._transport.exchange(request), self._settings)
 
     def _checked(self, answer: Answer, request: Request) -> Answer:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from attest.adapters.registry.url import Origin
+
+
+_PART: Final = 1024 * 1024
+"""Bytes of a body that is streamed which have to be taken in the time of an exchange."""
 
 
 class Patience:
@@ -30,9 +34,9 @@ class Patience:
         self._allowance = allowance
         self.start()
 
-    def start(self) -> None:
-        """A new exchange begins."""
-        self._end = time.monotonic() + self._allowance()
+    def start(self, more: float = 0.0) -> None:
+        """A new exchange, or a new part of one, begins; it may take so many seconds more than others."""
+        self._end = time.monotonic() + self._allowance() + more
 
     def left(self) -> float:
         """Seconds that are left.
@@ -44,6 +48,26 @@ class Patience:
         if left <= 0:
             raise TimeoutError("the response took too long")
         return left
+
+
+class Outgoing:
+    """A body that is sent while it is read. Each part of it has the time of an exchange for itself."""
+
+    __slots__ = ("_pieces", "_settling")
+
+    def __init__(self, pieces: Iterator[bytes], *, settling: float) -> None:
+        """Behind the last piece the peer may take `settling` seconds more than for other answers."""
+        self._pieces = pieces
+        self._settling = settling
+
+    def within(self, patience: Patience) -> Iterator[memoryview]:
+        """The body in parts; the clock starts when a piece is there, not while it is waited for."""
+        for piece in self._pieces:
+            whole = memoryview(piece)
+            for start in range(0, len(whole), _PART):
+                patience.start()
+                yield whole[start : start + _PART]
+        patience.start(self._settling)
 
 
 class _PatientSocket(socket.socket):
@@ -108,6 +132,9 @@ class _Guarded(HTTPConnection):
 
     def request(self, *args: Any, **keywords: Any) -> None:
         self._patience.start()
+        body = keywords.get("body")
+        if isinstance(body, Outgoing):
+            keywords["body"] = body.within(self._patience)
         super().request(*args, **keywords)
 
 

@@ -82,6 +82,8 @@ class Tags:
     """The own tags of attestations."""
     legacy: bool
     """Whether there is the tag of cosign before v3."""
+    others: tuple[str, ...] = ()
+    """All further tags of the scheme: that one too, signatures of cosign before v3, test reports."""
 
     def without(self, entries: Iterable[Descriptor]) -> tuple[str, ...]:
         """The own tags whose manifests are not among the entries."""
@@ -137,7 +139,9 @@ def ask_tags(repository: RemoteRepository, subject: Digest) -> Tags:
             break  # an ordered page that ends behind ours
     own = tuple(sorted(tag for tag in found if is_own_tag(subject, tag)))
     _check_count(len(own), subject)
-    return Tags(subject=subject, own=own, legacy=legacy_tag(subject) in found)
+    others = tuple(sorted(tag for tag in found.difference(own) if tag.startswith(f"{prefix}.")))
+    _check_count(len(others), subject)
+    return Tags(subject=subject, own=own, legacy=legacy_tag(subject) in found, others=others)
 
 
 def _ask_api(repository: RemoteRepository, subject: Digest) -> tuple[Descriptor, ...] | None:

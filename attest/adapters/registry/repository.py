@@ -36,9 +36,15 @@ class RemoteRepository:
     def __init__(self, client: Client, repository: Repository, access: Access) -> None:
         self.client = client
         self.repository = repository
-        path = f"library/{repository.path}" if repository.host == "docker.io" and "/" not in repository.path else None
-        self.path: Final = path or repository.path
+        self.path: Final = self.path_of(repository)
         self.scope: Final = f"repository:{self.path}:{access.value}"
+
+    @staticmethod
+    def path_of(repository: Repository) -> str:
+        """What a repository of a registry is called in its API."""
+        if repository.host == "docker.io" and "/" not in repository.path:
+            return f"library/{repository.path}"
+        return repository.path
 
     def url(self, tail: str) -> Url:
         """The URL of something in this repository."""

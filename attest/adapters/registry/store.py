@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from attest.adapters.registry.budget import Budget
 from attest.adapters.registry.client import Client
@@ -25,6 +26,9 @@ from attest.core.reference import (
 from attest.core.release import StoredImage
 from attest.errors import InternalError, LimitExceeded, NotFound
 from attest.ports import Attached, Published
+
+if TYPE_CHECKING:
+    from attest.adapters.registry.copying import RepositorySource, RepositoryTarget
 
 
 class RegistryStore:
@@ -167,6 +171,21 @@ class RegistryStore:
 
         reference = _in_registry(image)
         return fetch_report(self._repository(reference.repository), reference.digest, report)
+
+    def copy_source(self, image: ImageReference) -> RepositorySource:
+        """As `attest.copyports.CopyStore.copy_source`."""
+        from attest.adapters.registry.copying import RepositorySource
+
+        reference = _in_registry(image)
+        return RepositorySource(self._repository(reference.repository), reference.digest)
+
+    def copy_target(self, image: ImageReference) -> RepositoryTarget:
+        """As `attest.copyports.CopyStore.copy_target`."""
+        from attest.adapters.registry.copying import RepositoryTarget
+        from attest.adapters.registry.oras_push import Pusher
+
+        repository = self._repository(_in_registry(image).repository, Access.PUSH)
+        return RepositoryTarget(repository, self._settings, Pusher(repository))
 
     def _repository(self, repository: Repository, access: Access | None = None) -> RemoteRepository:
         with self._lock:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
@@ -26,7 +26,7 @@ from urllib3.exceptions import (
 from urllib3.util import Timeout
 
 from attest.adapters.registry.addresses import check_address
-from attest.adapters.registry.connections import make_pool, tls_context
+from attest.adapters.registry.connections import Outgoing, make_pool, tls_context
 from attest.errors import DocumentInvalid, LimitExceeded, StoreMisbehaved, Unreachable
 
 if TYPE_CHECKING:
@@ -44,12 +44,25 @@ _REASON_LIMIT: Final = 64 * 1024
 """Bytes that are read of the body of a refusal; it only serves to name a reason."""
 
 
+_SETTLED_A_SECOND: Final = 16 * 1024 * 1024
+"""Bytes of an upload that a registry puts in their place each second; some copy all of it before they answer."""
+
+
 class ConnectionRefused(Unreachable):
     """Nobody listens there, yet."""
 
 
 class ConnectionBroken(Unreachable):
     """The connection ended before the response did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamed:
+    """A body that is too large to be held in memory. It is begun anew each time that the request is sent."""
+
+    size: int
+    """Exactly so many bytes."""
+    pieces: Callable[[], Iterator[bytes]] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +78,7 @@ class Request:
     size: int | None = None
     """The exact number of bytes of a 200's body, where it is known."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes | None = field(default=None, repr=False)
+    body: bytes | Streamed | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +116,13 @@ class Transport:
             DeadlineExceeded: the command's time is over.
         """
         left = self._settings.deadline.remaining()
+        body, headers = _outgoing(request)
         try:
             response = self._pool(request.url.origin).urlopen(
                 request.method,
                 request.url.target,
-                body=request.body,
-                headers={"User-Agent": "attest", **request.headers, "Accept-Encoding": "identity"},
+                body=body,  # type: ignore[arg-type]  # urllib3 takes any iterable, and its stubs do not say so
+                headers={"User-Agent": "attest", **headers, "Accept-Encoding": "identity"},
                 retries=False,
                 redirect=False,
                 assert_same_host=False,
@@ -168,6 +182,15 @@ class Transport:
                     hint="--ca-file takes a PEM file of certificates",
                 ) from error
         return self._tls
+
+
+def _outgoing(request: Request) -> tuple[bytes | Outgoing | None, Mapping[str, str]]:
+    """Body and headers: a body that is streamed has its length declared, so that no registry sees chunks."""
+    body = request.body
+    if not isinstance(body, Streamed):
+        return body, request.headers
+    settling = body.size / _SETTLED_A_SECOND
+    return Outgoing(body.pieces(), settling=settling), {**request.headers, "Content-Length": str(body.size)}
 
 
 def _read(request: Request, response: BaseHTTPResponse) -> Answer:
