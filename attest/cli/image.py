@@ -8,7 +8,11 @@ from typing import Final
 import click
 
 _COMMANDS: Final = {
+    "check": ("attest.cli.imagecheck", "Hold an image against a contract."),
+    "diff": ("attest.cli.imagediff", "Show how two images differ."),
     "facts": ("attest.cli.imagefacts", "Print what is known of an image."),
+    "lock": ("attest.cli.imagelock", "Write down what an image is, or compare it with that."),
+    "schema": ("attest.cli.imageschema", "Print the JSON Schemas of the documents."),
 }
 
 

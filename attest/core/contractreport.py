@@ -115,8 +115,8 @@ def endings(results: Sequence[CheckResult]) -> dict[str, Ending]:
     return found
 
 
-def document(checked: Checked) -> dict[str, Any]:
-    """The report as JSON values; the schema is `attest/schemas/contract-report.v1.json`."""
+def document(checked: Checked, *, signed: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The report as JSON values, with what was signed; the schema is `attest/schemas/contract-report.v1.json`."""
     report = checked.report
     return {
         "schema": SCHEMA,
@@ -138,6 +138,7 @@ def document(checked: Checked) -> dict[str, Any]:
         "results": [_result(result) for result in report.results],
         "exceptions": [_use(use) for use in report.exemptions],
         "shared_layers": [_shared(layer) for layer in report.shared],
+        "signed": None if signed is None else dict(signed),
     }
 
 

@@ -153,7 +153,8 @@ def _artifact(checked: Checked, finding: Finding) -> dict[str, str]:
 
 
 def _is_path(finding: Finding) -> bool:
-    return finding.place.startswith("/") and finding.check != LOCK_DRIFT
+    """Whether the place is one in the image: in a lock it is a JSON pointer, and of an exception its pattern."""
+    return finding.place.startswith("/") and finding.check != LOCK_DRIFT and finding.platform is not None
 
 
 def _kind(finding: Finding) -> str:

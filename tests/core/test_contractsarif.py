@@ -100,6 +100,7 @@ def test_a_file_is_located_in_the_image() -> None:
         (checked(result(SETID, finding(place="pkg:deb/debian/sudo@1"))), "package"),
         (checked(result(USER, finding(USER, "root", platform=None), platform=None)), "property"),
         (checked(result(DRIFT, finding(DRIFT, "/config/user"))), "property"),
+        (checked(result(SETID, finding(place="/usr/**", platform=None), platform=None)), "property"),
     ],
 )
 def test_anything_else_is_located_at_the_image(report: Checked, kind: str) -> None:
