@@ -132,13 +132,14 @@ class Changes:
         """Of what is installed; another version is one change."""
         before = self.before["packages"]
         for found in package_changes(before, self.after["packages"]):
+            versions = found.versions
             yield Change(
                 steps=(END,) if found.before is None else (before.index(found.before),),
                 key=(found.unversioned,),
                 name=f"package {found.name}",
                 before=found.before,
                 after=found.after,
-                message=sentence(f"package {found.name}", *found.versions),
+                message=sentence(f"package {found.name}", versions.before, versions.after),
                 origin=self.origins.of_package(found.after or found.before or ""),
                 former=None if self.former is None else self.former.of_package(found.before or found.after or ""),
                 package=found,

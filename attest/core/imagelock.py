@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from attest.core.finding import LOCK_DRIFT, Finding, FoundLayer, Standing
+from attest.core.imagechange import ChangeKind
 from attest.core.imagefacts import ImageFacts, PlatformFacts, Sizes
+from attest.core.jsonpointer import pointer
 from attest.core.lockdocument import (
+    SIZE_LIMIT,
     ContractLock,
     LockedBase,
     LockedContract,
@@ -36,6 +39,7 @@ from attest.errors import UsageError
 
 __all__ = [
     "EVERY_PART",
+    "SIZE_LIMIT",
     "ContractLock",
     "Drift",
     "ImageLock",
@@ -49,6 +53,7 @@ __all__ = [
     "make_lock",
     "read_lock",
     "refuse_unread",
+    "update_drift",
     "update_lock",
 ]
 
@@ -105,6 +110,36 @@ def update_lock(
         taken = {part.value: getattr(after, part.value) for part in parts & _OF_PLATFORM}
         platforms[name] = replace(before, **taken)
     return ContractLock(contract=contract if Part.CONTRACT in parts else lock.contract, platforms=platforms)
+
+
+def update_drift(
+    before: ContractLock, after: ContractLock, facts: ImageFacts, *, parts: frozenset[Part] = EVERY_PART
+) -> tuple[Drift, ...]:
+    """What is in a lock that was updated from an image, and was not before: sizes to the byte, and layers of a base
+    that were not locked."""
+    found = list(compare(before, facts, contract=after.contract, parts=parts, size_fits=lambda _, old, new: old == new))
+    for name in sorted(before.platforms.keys() & after.platforms.keys()):
+        old, new = before.platforms[name].base.diff_ids, after.platforms[name].base.diff_ids
+        where = pointer("platforms", name, "base", "diff_ids")
+        if old != new and not any(each.pointer.startswith(where) for each in found):
+            count = len(new or ())
+            first = f"the layers of the base are locked now: {count}"
+            found.append(
+                Drift(
+                    kind=ChangeKind.ADDED if old is None else ChangeKind.CHANGED,
+                    part=Part.BASE,
+                    platform=name,
+                    pointer=where,
+                    place="/base/diff_ids",
+                    name="base layers",
+                    expected=None if old is None else list(old),
+                    actual=list(new or ()),
+                    package=None,
+                    origin=None,
+                    message=first if old is None else f"the base had {len(old)} layers and has {count}",
+                )
+            )
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

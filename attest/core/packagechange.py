@@ -48,6 +48,16 @@ def parse_purl(text: str) -> Purl:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackageVersions:
+    """Which versions a package had and has; None where it was not there, or is not any more."""
+
+    type: str
+    name: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PackageChange:
     """One package that is new (`before` is None), gone (`after` is None) or another one than before."""
 
@@ -63,11 +73,13 @@ class PackageChange:
         return (self.after or self.before or "").partition("?")[0].rpartition("@")[0]
 
     @property
-    def versions(self) -> tuple[str | None, str | None]:
-        """The version before and after."""
-        return (
-            None if self.before is None else parse_purl(self.before).version,
-            None if self.after is None else parse_purl(self.after).version,
+    def versions(self) -> PackageVersions:
+        """The same with versions, for people."""
+        return PackageVersions(
+            type=self.type,
+            name=self.name,
+            before=None if self.before is None else parse_purl(self.before).version,
+            after=None if self.after is None else parse_purl(self.after).version,
         )
 
 

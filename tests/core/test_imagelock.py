@@ -22,6 +22,7 @@ from attest.core.imagelock import (
     lock_schema,
     make_lock,
     read_lock,
+    update_drift,
     update_lock,
 )
 from attest.core.locked import CHANGING_LABELS
@@ -255,6 +256,35 @@ def test_the_base_stays_proven_or_has_to_be_named() -> None:
     assert update_lock(locked, whole(OTHER), contract=CONTRACT, baseline=whole(OTHER)).platforms[
         "linux/amd64"
     ].base.diff_ids == (OTHER.layers[0].diff_id,)
+
+
+def test_an_update_says_what_is_new_in_the_lock() -> None:
+    """What an update says is its parts' drift, sizes to the byte; an update of what is so already says nothing."""
+    before = lock()
+    parts = frozenset({Part.SIZE, Part.PACKAGES, Part.CONTRACT})
+    after = update_lock(before, whole(OTHER), contract=OTHER_CONTRACT, parts=parts)
+    found = update_drift(before, after, whole(OTHER), parts=parts)
+    assert {each.part for each in found} == parts
+    assert {each.name for each in found if each.part is Part.SIZE} == {"compressed size", "unpacked size"}
+    assert update_drift(after, after, whole(OTHER), parts=parts) == ()
+
+
+def test_an_update_says_which_layers_are_the_base_now() -> None:
+    """Layers of a base are told when they are locked at first, and when there are fewer; those that drift only once."""
+    none = lock()
+    one = make_lock(whole(GOOD), contract=CONTRACT, baseline=whole(UPSTREAM))
+    two = make_lock(whole(GOOD), contract=CONTRACT, baseline=whole(GOOD))
+    first, second = (layer.diff_id for layer in GOOD.layers)
+    told = only(list(update_drift(none, one, whole(GOOD))))
+    assert (told.kind.value, told.expected, told.actual) == ("added", None, [first])
+    assert told.message == "the layers of the base are locked now: 1"
+    told = only(list(update_drift(two, one, whole(GOOD))))
+    assert (told.kind.value, told.expected, told.actual) == ("changed", [first, second], [first])
+    assert told.message == "the base had 2 layers and has 1"
+    assert update_drift(one, one, whole(GOOD)) == ()
+    other = make_lock(whole(OTHER), contract=CONTRACT, baseline=whole(OTHER))
+    found = update_drift(one, other, whole(OTHER), parts=frozenset({Part.BASE}))
+    assert [each.pointer for each in found if "diff_ids" in each.pointer] == ["/platforms/linux~1amd64/base/diff_ids/0"]
 
 
 # ---- as the checks of a contract ask it

@@ -33,7 +33,7 @@ def test_a_new_package_is_named_with_layer_and_step() -> None:
     assert (found.pointer, found.place) == ("/platforms/linux~1amd64/packages/-", "/packages/pkg:deb/debian/nano")
     assert (found.expected, found.actual) == (None, "pkg:deb/debian/nano@7.2-1?arch=amd64")
     assert found.package is not None
-    assert found.package.versions == (None, "7.2-1")
+    assert (found.package.versions.before, found.package.versions.after) == (None, "7.2-1")
 
 
 def test_a_removed_and_an_updated_package() -> None:

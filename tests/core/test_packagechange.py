@@ -42,8 +42,13 @@ def test_several_versions_of_one_package() -> None:
     """Where several versions stand beside each other each is gone or new for itself; else it is one change."""
     before = {"pkg:npm/a@1", "pkg:npm/a@2", "pkg:npm/b@1"}
     after = {"pkg:npm/a@2", "pkg:npm/a@3", "pkg:npm/a@4", "pkg:npm/b@2"}
-    found = [(change.name, change.versions) for change in package_changes(before, after)]
-    assert found == [("a", ("1", None)), ("a", (None, "3")), ("a", (None, "4")), ("b", ("1", "2"))]
+    found = [change.versions for change in package_changes(before, after)]
+    assert [(each.name, each.before, each.after) for each in found] == [
+        ("a", "1", None),
+        ("a", None, "3"),
+        ("a", None, "4"),
+        ("b", "1", "2"),
+    ]
 
 
 def test_architectures_are_packages_of_their_own() -> None:
