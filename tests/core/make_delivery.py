@@ -149,6 +149,6 @@ class Book:
             case "succeeded":
                 self.write(Succeeded(deployment=number, services=dict(services(of))))
             case "failed":
-                self.write(Failed(deployment=number, message="unhealthy", services=dict(services(of))))
+                self.write(Failed(deployment=number, message="unhealthy", services=dict(services(of)), rollback=True))
             case _:
                 self.write(Erred(deployment=number, stage="probing", message="nobody knows"))  # type: ignore[arg-type]

@@ -62,7 +62,7 @@ EACH: tuple[AnyPayload, ...] = (
     Applying(deployment=1),
     Probing(deployment=1, trouble="it ended with 1"),
     Succeeded(deployment=1, services=dict(services(RELEASE))),
-    Failed(deployment=1, message="app: 500", services=dict(services(RELEASE, Match.FAILED))),
+    Failed(deployment=1, message="app: 500", services=dict(services(RELEASE, Match.FAILED)), rollback=False),
     Erred(deployment=1, stage=Stage.APPLYING, message="no engine"),
     Superseded(deployment=1, message="given up"),
     Held(reverts=None, trigger=Trigger.EXPLICIT, passed_over=(), message="nothing to go back to"),

@@ -19,7 +19,12 @@ DETAIL: Final = 500
 class Payload(BaseModel):
     """An object in a payload: its members are exactly these, and nothing is converted."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        defer_build=True,  # building at import would load what reads entry points, and with it the network
+    )
 
 
 def clipped(text: str) -> str:

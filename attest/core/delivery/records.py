@@ -185,12 +185,16 @@ class Succeeded(Step):
 
 
 class Failed(Step):
-    """The release is bad: a service of it is not healthy."""
+    """The release is bad: a service of it is not healthy, or it was found half applied and may not run any more."""
 
     TYPE = "deployment.failed"
 
     message: Text
     services: dict[Name, RecordedService]
+    rollback: bool
+    """Whether a rollback follows by itself."""
+    verdict: RecordedVerdict | None = None
+    """Where it was today's policy that refuses what was half applied."""
 
 
 class Erred(Step):

@@ -1,0 +1,73 @@
+"""To which releases an environment could go back, newest first, and why not to the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attest.core.delivery.history import Delivery, EnvironmentHistory
+from attest.core.delivery.records import DeliveredRelease, Pass, PassedOver
+from attest.core.reference import Digest, Repository
+
+Candidate = Delivery | PassedOver
+"""A delivery whose release may be verified under today's policy, or why it may not even be that."""
+
+
+def candidates(
+    history: EnvironmentHistory, services: Mapping[str, Repository], *, undone: Delivery | None
+) -> tuple[Candidate, ...]:
+    """The releases that ever ran here, each once, the newest first.
+
+    What is left to ask of a candidate is whether its images can still be pulled, and whether today's policy lets it
+    pass.
+
+    Args:
+        history: What the ledger tells of the environment.
+        services: The services that the environment has today, and the repositories that they are bound to.
+        undone: What is rolled back.
+    """
+    healthy = {one.release.key: one for one in history.newest_first() if one.healthy and one.planned.waiver is None}
+    found: dict[Digest, Candidate] = {}
+    for delivery in history.newest_first():
+        key = delivery.release.key
+        if delivery.touched and key not in found:
+            found[key] = _judge(history, delivery, healthy.get(key), services, undone)
+    return tuple(found.values())
+
+
+def _judge(
+    history: EnvironmentHistory,
+    newest: Delivery,
+    healthy: Delivery | None,
+    services: Mapping[str, Repository],
+    undone: Delivery | None,
+) -> Candidate:
+    release = newest.release
+    if undone is not None and undone.release.key == release.key:
+        return _over(newest, Pass.UNDONE, "it is what is rolled back")
+    bad = history.bad.get(release.key)
+    if bad is not None:
+        return _over(newest, Pass.BAD, f"it is marked as bad since delivery {bad.deployment}: {bad.message}")
+    if healthy is None and newest.planned.waiver is not None:
+        return _over(newest, Pass.WAIVED, "it ran by a waiver, and never passed")
+    if healthy is None:
+        return _over(newest, Pass.NOT_HEALTHY, f"it was never healthy here; it ended as {newest.phase}")
+    difference = unlike(release, services)
+    if difference is not None:
+        return _over(newest, Pass.NOT_WHOLE, difference)
+    return healthy
+
+
+def _over(delivery: Delivery, reason: Pass, message: str) -> PassedOver:
+    return PassedOver(deployment=delivery.number, reason=reason, message=message)
+
+
+def unlike(release: DeliveredRelease, services: Mapping[str, Repository]) -> str | None:
+    """In what a release does not fit the services that an environment has today; None where it does."""
+    for name, repository in services.items():
+        image = release.services.get(name)
+        if image is None:
+            return f"it has no {name}"
+        if image.repository != repository:
+            return f"its {name} is in {image.repository}, and the environment takes it from {repository}"
+    surplus = sorted(set(release.services) - set(services))
+    return f"it has {surplus[0]}, which the environment does not" if surplus else None
