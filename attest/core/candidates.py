@@ -164,8 +164,11 @@ def weigh(candidates: Sequence[Item], lane: Lane, image: ReleaseImage) -> tuple[
     return (), Blocked(fault=fault, items=tuple(newest))
 
 
-def fresh(item: Item, lane: Lane, now: datetime) -> Fault | None:
-    """Step 4, and whether the key is still good: None, or why this good candidate does not count."""
+def fresh(item: Item, lane: Lane, at: datetime) -> Fault | None:
+    """Step 4, and whether the key is still good: None, or why this good candidate does not count.
+
+    `at` is where `max-age` is measured.
+    """
     if item.key_revoked:
         message = f"the key {item.verified.credential.fingerprint} that signed it is revoked"
         return Fault(state=State.REVOKED, reason=Reason.KEY_REVOKED, message=message)
@@ -177,7 +180,7 @@ def fresh(item: Item, lane: Lane, now: datetime) -> Fault | None:
     if item.time is None:
         message = "it carries no time, and this lane has a max-age"
         return Fault(state=State.STALE, reason=Reason.NO_TIME, message=message)
-    if now - item.time > lane.max_age:
+    if at - item.time > lane.max_age:
         message = f"it was signed {_when(item)}, longer ago than {lane.max_age}"
         return Fault(state=State.STALE, reason=Reason.TOO_OLD, message=message)
     return None

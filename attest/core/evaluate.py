@@ -73,6 +73,8 @@ class _Scene(NamedTuple):
     """The items by the lane that they name."""
     now: datetime
     historical: bool
+    aged_at: datetime
+    """Where `max-age` is measured."""
 
 
 def evaluate(
@@ -84,11 +86,13 @@ def evaluate(
     remembered: Remembered | None = None,
     demanded: Iterable[Digest] = (),
     historical: bool = False,
+    aged_at: datetime | None = None,
 ) -> Verdict:
     """Whether the release has everything that the policy demands.
 
     `remembered` is the state of an earlier run, `demanded` the inputs of earlier receipts. With `historical`, `now`
-    lies in the past: later evidence is ignored, and of evidence without a time only the bad is kept.
+    lies in the past: later evidence is ignored, and of evidence without a time only the bad is kept. `aged_at` is the
+    earlier verdict at which `max-age` is measured, on the way back to a release that passed and was healthy.
     """
     subjects = release.subjects
     verified: dict[Digest, VerifiedStatement] = {}
@@ -110,7 +114,7 @@ def evaluate(
     labelled: dict[str | None, list[Item]] = {}
     for item in items:
         labelled.setdefault(item.verified.statement.context.lane, []).append(item)
-    scene = _Scene(policy, release, subjects, items, labelled, now, historical)
+    scene = _Scene(policy, release, subjects, items, labelled, now, historical, aged_at or now)
     cases = [_cases(scene, image) for image in release.images]
     combination = best_combination(
         [
@@ -259,7 +263,7 @@ def _case(scene: _Scene, image: ReleaseImage, digests: frozenset[Digest], lane: 
     eligible: list[Bound] = []
     fallen: list[tuple[Item, Fault]] = []
     for item in counting:
-        outcome = fresh(item, lane, scene.now) or bind(item, lane, scene.policy, scene.release.commit)
+        outcome = fresh(item, lane, scene.aged_at) or bind(item, lane, scene.policy, scene.release.commit)
         if isinstance(outcome, Fault):
             fallen.append((item, outcome))
         else:

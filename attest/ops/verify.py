@@ -30,6 +30,8 @@ class Question:
     remembered: Remembered | None = None
     at: datetime | None = None
     """A moment in the past to look at, instead of now."""
+    aged_at: datetime | None = None
+    """The earlier verdict at which `max-age` is measured, on the way back to a release; all else is of now."""
 
 
 def verify(reading: Reading, policy: Policy, question: Question, *, clock: Clock) -> Verdict:
@@ -52,4 +54,5 @@ def verify(reading: Reading, policy: Policy, question: Question, *, clock: Clock
         remembered=question.remembered,
         demanded=question.demanded,
         historical=question.at is not None,
+        aged_at=question.aged_at,
     )
