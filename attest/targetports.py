@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from attest.core.health import ProbeResult
+from attest.core.health import Look, ProbeResult
 from attest.core.targets import DesiredImage, Observed
 
 
@@ -56,4 +56,12 @@ class Prober(Protocol):
 
         A look that could not be made is made again; `ERROR` is the result where the last ones could not be made.
         """
+        ...
+
+
+class LookInside(Protocol):
+    """Runs the command of an `exec` probe in the containers of a service."""
+
+    def __call__(self, service: str, argv: Sequence[str], *, seconds: float) -> Look:
+        """Healthy where it ends with 0 in every container that runs; never an exception of ours."""
         ...

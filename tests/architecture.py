@@ -80,6 +80,7 @@ _LAYERS: Final[Mapping[str, Layer]] = {
 ADAPTER_LIBRARIES: Final[Mapping[str, frozenset[str]]] = {
     "archives": frozenset({"re2", "zstandard"}),
     "clock": frozenset(),
+    "compose": frozenset({"ruamel"}),
     "conditions": frozenset({"cel"}),
     "containers": frozenset(),
     "context": frozenset(),
@@ -88,13 +89,17 @@ ADAPTER_LIBRARIES: Final[Mapping[str, frozenset[str]]] = {
     "files": frozenset(),
     "folder": frozenset(),
     "fresh": frozenset(),
+    "hook": frozenset(),
     "junitxml": frozenset({"junitparser"}),
     "keys": frozenset({"cryptography", "nacl"}),
+    "kubernetes": frozenset({"ruamel"}),
     "layout": frozenset(),
     "ledger": frozenset({"psycopg", "sqlalchemy"}),
     "links": frozenset({"in_toto"}),
     "owncode": frozenset(),
+    "probes": frozenset(),
     "process": frozenset(),
+    "programs": frozenset(),
     "registry": frozenset({"oras", "requests", "typing_extensions", "urllib3"}),
     "reports": frozenset({"defusedxml"}),
     "sigstore": frozenset({"cryptography", "requests", "rfc3161_client", "sigstore", "sigstore_models", "tuf"}),
@@ -103,7 +108,7 @@ ADAPTER_LIBRARIES: Final[Mapping[str, frozenset[str]]] = {
 }
 """The libraries that each adapter is there for. A new adapter gets a line here."""
 
-SHARED_BY_ADAPTERS: Final = frozenset({"deadline", "files"})
+SHARED_BY_ADAPTERS: Final = frozenset({"containers", "deadline", "files", "programs"})
 """What every adapter may import although it is one: it needs no library and no other adapter."""
 
 HEAVY: Final = frozenset(

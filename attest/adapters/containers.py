@@ -106,6 +106,58 @@ def observe_container(engine: Engine, name: str) -> Observation:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """A container, whether it runs or not."""
+
+    name: str
+    instance: str
+    """The engine's own id of it."""
+    status: str
+    """In the engine's words: `created`, `running`, `paused`, `restarting`, `exited`, `dead` and others."""
+    running: bool
+    exit_code: int | None
+    """Of one that has ended."""
+    started: str | None
+    digests: frozenset[Digest]
+    labels: Mapping[str, str]
+
+
+def list_containers(engine: Engine, labels: Mapping[str, str]) -> tuple[str, ...]:
+    """The ids of all containers with these labels, those too that do not run.
+
+    Raises:
+        NotObserved: the engine does not say.
+    """
+    filters = [part for label, value in labels.items() for part in ("--filter", f"label={label}={value}")]
+    answer = engine.ask("ps", "--all", "--no-trunc", "--format", "{{.ID}}", *filters)
+    return tuple(sorted(set(answer.decode("ascii", errors="replace").split())))
+
+
+def describe_container(engine: Engine, name: str) -> Container:
+    """What a container is, and what it is made of.
+
+    Raises:
+        NotObserved: it is not there, or the engine does not say what it is made of.
+    """
+    document = engine.inspect("container", name)
+    state, instance, own = _object(document, "State"), document.get("Id"), document.get("Name")
+    status, code, started = state.get("Status"), state.get("ExitCode"), state.get("StartedAt")
+    if not isinstance(instance, str) or not instance or not isinstance(status, str):
+        raise NotObserved(f"{engine.name} does not say which container {name} is, and what it does")
+    running = state.get("Running") is True and state.get("Paused") is not True and state.get("Restarting") is not True
+    return Container(
+        name=own.removeprefix("/") if isinstance(own, str) and own else name,
+        instance=instance,
+        status=status,
+        running=running,
+        exit_code=code if type(code) is int and not running else None,
+        started=started if isinstance(started, str) else None,
+        digests=_digests_of(engine, document),
+        labels={label: str(value) for label, value in _object(_object(document, "Config"), "Labels").items()},
+    )
+
+
 def observe_by_hook(hook: str) -> tuple[Observation, ...]:
     """What a program says that runs at this moment. Its words are split as a shell does, and no shell runs it.
 
