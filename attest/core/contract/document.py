@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import ConfigDict, Field
@@ -140,7 +141,7 @@ class ContractDocument(DocumentModel):
         *or_true("a mapping with `target`, a list of the build targets that the image may be"),
     ] = None
     lock_drift: Annotated[Made | None, Field(alias="lock.drift")] = None
-    exceptions: Some[ExceptionDocument] | None = None
+    exceptions: Annotated[list[ExceptionDocument] | None, Field(min_length=1)] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +195,9 @@ def _exemption(document: Document, position: int, item: ExceptionDocument, check
         if item.id in known:
             problem, hint = f"the contract does not ask for {item.id}", "name the check, or leave the exception out"
         else:
-            problem, hint = f"there is no check {item.id[:80]!r}", f"there are {', '.join(known)}"
+            close = get_close_matches(item.id, known, n=1)
+            problem = f"there is no check {item.id[:80]!r}"
+            hint = f"did you mean `{close[0]}`?" if close else f"there are {', '.join(known)}"
         raise document.invalid(("exceptions", position, "id"), f"`exceptions[{position}].id`: {problem}", hint=hint)
     return Exemption(id=item.id, path=item.path.text, reason=item.reason, owner=item.owner, expires=item.expires)
 

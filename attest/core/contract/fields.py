@@ -98,6 +98,8 @@ def _digest(text: str) -> Digest:
 
 def _glob(compile_one: Callable[[str], Any]) -> Callable[[str], Any]:
     def read(text: str) -> Any:
+        if not text:
+            raise ValueError(_EMPTY)
         try:
             return compile_one(text)
         except GlobInvalid as error:
@@ -186,7 +188,9 @@ def or_true(instead: str) -> tuple[BeforeValidator, _Before]:
 def _or_none(value: Json) -> Json:
     if value == NONE:
         return []
-    if value == []:
+    if not isinstance(value, list):
+        raise ValueError("it must be none, or a list of what is allowed")
+    if not value:
         raise ValueError(f"{_EMPTY}; write none if nothing is allowed")
     return value
 
