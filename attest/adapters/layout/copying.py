@@ -79,11 +79,10 @@ class LayoutTarget:
 
     def tagged(self, tag: str) -> Digest | None:
         """As `attest.copyports.CopyTarget.tagged`."""
-        try:
-            with LayoutDirectory(self._path) as directory:
-                found = _named(_index(directory), tag)
-        except NotFound:
+        if not LayoutDirectory.is_there(self._path):
             return None
+        with LayoutDirectory(self._path) as directory:
+            found = _named(_index(directory), tag)
         return None if found is None else found.digest
 
     def prepare(self) -> None:

@@ -80,8 +80,13 @@ class LayoutDirectory:
             self._closing.close()
             raise
 
-    @classmethod
-    def make(cls, path: str) -> None:
+    @staticmethod
+    def is_there(path: str) -> bool:
+        """Whether there is a layout at `path`, or something that claims to be one. A half made one is not there yet."""
+        return os.path.lexists(f"{path}/{_VERSION_FILE}")
+
+    @staticmethod
+    def make(path: str) -> None:
         """Have an image layout at `path`: one that is there stays as it is, and one that was half made is finished.
 
         Raises:
