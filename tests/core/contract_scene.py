@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from attest.adapters.documents import parse_document
-from attest.core.contract import Contract, check_image, read_contract
+from attest.core.contract import BuildClaim, Contract, check_image, read_contract
 from attest.core.finding import CheckResult, Finding, Report, Standing
 from attest.core.imagefacts import (
     Account,
@@ -73,9 +73,8 @@ def layers(*names: str) -> tuple[LayerFacts, ...]:
 
 def file(path: str, mode: str = "0644", **more: Any) -> FileFacts:
     """A regular file of root's, in layer 1 unless said otherwise."""
-    return FileFacts(
-        **{"path": path, "kind": Kind.FILE, "mode": mode, "uid": 0, "gid": 0, "size": 10, "layer": 1} | more
-    )
+    given: dict[str, Any] = {"kind": Kind.FILE, "uid": 0, "gid": 0, "size": 10, "layer": 1}
+    return FileFacts(path=path, mode=mode, **(given | more))
 
 
 def link(path: str, target: str, **more: Any) -> FileFacts:
@@ -157,7 +156,7 @@ GOOD: Final = PlatformFacts(
 )
 
 
-def with_config(facts: PlatformFacts = GOOD, **changes: Any) -> PlatformFacts:
+def with_config(facts: PlatformFacts = GOOD, /, **changes: Any) -> PlatformFacts:
     """The image with another configuration."""
     return dataclasses.replace(facts, config=dataclasses.replace(facts.config, **changes))
 
@@ -182,6 +181,17 @@ BASE_IMAGE: Final = image(
     ),
     digest="sha256:" + 64 * "b",
 )
+
+
+def of(*names: str, platform: Platform = AMD, **changes: Any) -> PlatformFacts:
+    """The good image with these layers."""
+    return dataclasses.replace(GOOD, layers=layers(*names), platform=platform, **changes)
+
+
+def claim(*, target: str | None = None, bases: Sequence[Digest] = (), images: Sequence[Digest] = ()) -> BuildClaim:
+    """What a provenance says."""
+    every = frozenset({*bases, *images})
+    return BuildClaim(place="sha256:5e", target=target, bases=frozenset(bases), images=every)
 
 
 def contract(text: str) -> Contract:

@@ -134,7 +134,8 @@ def test_only_some_users() -> None:
 )
 def test_vectors(key: str, place: str, demand: str, vector: tuple[str, ...] | None, problem: str | None) -> None:
     """Entry point and command are there, in exec form, and the demanded ones, or absent where nothing is allowed."""
-    report = check(f"config.{key}: {demand}", with_config(**{key: vector}))
+    changes: dict[str, Any] = {key: vector}
+    report = check(f"config.{key}: {demand}", with_config(**changes))
     assert places(report) == ([] if problem is None else [place])
     assert (problem or "") in messages(report)
 
