@@ -80,7 +80,7 @@ class Ready:
 
     def lines(self) -> Iterator[str]:
         """What will be signed with, for people."""
-        shown = replace(self.claims, context=replace(self.claims.context, finished=None))  # nothing has ended yet
+        shown = replace(self.claims, context=self.claims.context._replace(finished=None))  # nothing has ended yet
         yield from shown.lines()
         yield from self.chosen.lines()
 
@@ -155,7 +155,7 @@ def _finish(ready: Ready, checked: Checked) -> Done:
     options, clock = ready.options, SystemClock()
     if checked.report.image != ready.image.reference.digest:
         raise StoreMisbehaved(f"{ready.image.reference} was asked for, and {checked.report.image} was checked")
-    context = replace(ready.claims.context, started=ready.started, finished=max(ready.started, clock.now()))
+    context = ready.claims.context._replace(started=ready.started, finished=max(ready.started, clock.now()))
     # A token of before the checks may be too old by now, and so may the time that the services were given.
     chosen = _choose(options, ready.claims, ready.connection, ready.key, clock)
     timeout = ready.connection.timeout if chosen.deadline is None else chosen.deadline.remaining()
