@@ -52,8 +52,7 @@ def command(
     Bytes of files are not compared: what another layer wrote again, alike in all that is known, is counted. An image
     may also stand in an archive: oci-archive:PATH or docker-archive:PATH.
 
-    Exit code 0 means that both images were read, whatever differs; with --exit-code it is 1 if anything does. Without
-    a single difference between the layers what nobody could read in them is the same, too.
+    Exit code 0 means that both images were read, whatever differs; with --exit-code it is 1 if anything does.
     """
     from attest.core.imagediff import diff_images
 

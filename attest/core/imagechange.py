@@ -155,8 +155,17 @@ class Changes:
         """Of the sizes in bytes, which no one layer makes."""
         before, after = self.before["size"], self.after["size"]
         for key in sorted(before):
-            if before[key] != after[key]:
-                yield change((key,), f"{key} size", before[key], after[key], None)
+            old, new = before[key], after[key]
+            if old != new:
+                yield Change(
+                    steps=(key,),
+                    key=(key,),
+                    name=f"{key} size",
+                    before=old,
+                    after=new,
+                    message=f"{key} size was {old:,} and is {new:,} bytes: {new - old:+,}",
+                    origin=None,
+                )
 
     def _elements(self, steps: Steps, before: Sequence[str], after: Sequence[str], what: str) -> Iterator[Change]:
         """Of arrays that are sets: what is in them is its own name."""
