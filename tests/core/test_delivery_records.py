@@ -65,7 +65,7 @@ EACH: tuple[AnyPayload, ...] = (
     Failed(deployment=1, message="app: 500", services=dict(services(RELEASE, Match.FAILED)), rollback=False),
     Erred(deployment=1, stage=Stage.APPLYING, message="no engine"),
     Superseded(deployment=1, message="given up"),
-    Held(reverts=None, trigger=Trigger.EXPLICIT, passed_over=(), message="nothing to go back to"),
+    Held(reverts=1, trigger=Trigger.EXPLICIT, passed_over=(), message="nothing to go back to"),
     Released(hold=True, releases=(RELEASE.key,), reason="mended"),
     Frozen(until=NOW, reason="holidays"),
     Unfrozen(reason="back"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from attest.core.predicates import Result
 from attest.core.verdict import Passed, Reason
@@ -14,7 +15,7 @@ LANE = make.lane("test", max_age=DAY)
 POLICY = make.policy([LANE])
 
 
-def _signed(result: Result = Result.PASSED, **changes: object) -> bytes:
+def _signed(result: Result = Result.PASSED, **changes: Any) -> bytes:
     about = make.context(**changes)
     return make.bundle(make.party("ci"), make.payload([make.image().digest], about, result=result))
 

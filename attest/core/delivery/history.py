@@ -309,6 +309,10 @@ def _advance(before: EnvironmentHistory, record: Record, payload: Step) -> Envir
     delivery = _known(before, payload.deployment)
     if not delivery.is_unfinished:
         raise _Impossible(f"delivery {delivery.number} is {delivery.phase}")
+    if isinstance(payload, Superseded) and delivery.touched:
+        raise _Impossible("it cannot be given up: the environment was changed for it")
+    if isinstance(payload, Failed) and not delivery.touched:
+        raise _Impossible("it cannot have failed: nothing was changed for it")
     after = replace(delivery, phase=step(delivery.phase, _NEXT[type(payload)]), changed=record.time)
     match payload:
         case Verified():
@@ -382,15 +386,12 @@ def _undone(before: EnvironmentHistory, after: Delivery, phase: Phase, record: R
 def _held(before: EnvironmentHistory, record: Record, payload: Held) -> EnvironmentHistory:
     if before.unfinished is not None:
         raise _Impossible(f"delivery {before.unfinished.number} is not finished")
-    hold = Hold(since=record.time, deployment=record.seq, message=payload.message)
-    if payload.reverts is None:
-        return replace(before, hold=hold)
     undone = _known(before, payload.reverts)
     if undone != before.current:
         raise _Impossible(f"delivery {undone.number} is not the one that changed the environment last")
     after = replace(undone, phase=step(undone.phase, Phase.HELD), changed=record.time)
     marked = _marked(_changed(before, after), after, record, undone.message or payload.message)
-    return replace(marked, hold=hold)
+    return replace(marked, hold=Hold(since=record.time, deployment=record.seq, message=payload.message))
 
 
 def _marked(before: EnvironmentHistory, delivery: Delivery, record: Record, message: str) -> EnvironmentHistory:

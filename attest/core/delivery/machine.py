@@ -40,9 +40,9 @@ class Phase(StrEnum):
 
 ALLOWED: Final[Mapping[Phase, frozenset[Phase]]] = {
     Phase.PLANNED: frozenset({Phase.VERIFIED, Phase.REFUSED, Phase.ERROR, Phase.SUPERSEDED}),
-    Phase.VERIFIED: frozenset({Phase.APPLYING, Phase.ERROR, Phase.SUPERSEDED}),
+    # What was interrupted is verified again before it goes on, and may fail at that.
+    Phase.VERIFIED: frozenset({Phase.APPLYING, Phase.ERROR, Phase.SUPERSEDED, Phase.VERIFIED, Phase.FAILED}),
     Phase.REFUSED: frozenset(),
-    # What was interrupted is verified again before it goes on.
     Phase.APPLYING: frozenset({Phase.PROBING, Phase.FAILED, Phase.ERROR, Phase.VERIFIED}),
     Phase.PROBING: frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.ERROR, Phase.VERIFIED}),
     Phase.SUCCEEDED: frozenset({Phase.ROLLING_BACK, Phase.SUPERSEDED, Phase.HELD}),

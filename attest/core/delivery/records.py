@@ -220,8 +220,8 @@ class Held(Payload):
 
     TYPE: ClassVar[str] = "environment.held"
 
-    reverts: Seq | None
-    """The delivery that should have been undone; None where there is none."""
+    reverts: Seq
+    """The delivery that should have been undone."""
     trigger: Trigger
     passed_over: tuple[PassedOver, ...]
     message: Text

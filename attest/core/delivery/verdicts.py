@@ -107,6 +107,20 @@ def record_verdict(verdict: Passed | Refused, policy: Policy, *, aged_at: Moment
     )
 
 
+def why(verdict: Refused) -> str:
+    """Why a release was refused, in one line: what a person has to know first."""
+    findings = verdict.findings
+    reasons = [refusal.message for refusal in findings.refusals]
+    for image in findings.images:
+        reasons += [f"{image.image}: {refusal.message}" for refusal in image.refusals]
+        reasons += [
+            f"{image.image}: {lane.lane} is {lane.state} ({lane.message})"
+            for lane in image.lanes
+            if lane.state is not State.PRESENT
+        ]
+    return clipped("; ".join(reasons))
+
+
 def _refusal(refusal: Refusal) -> RecordedRefusal:
     return RecordedRefusal(reason=refusal.reason, message=clipped(refusal.message))
 

@@ -1,0 +1,1 @@
+"""Deliveries: deploy, roll back, repair, and look; on the ports of ledger, target and stores."""

@@ -1,0 +1,127 @@
+"""Whether a release may run: today's policy, on the evidence where it is pulled from and wherever else it is signed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from attest.core.delivery.records import DeliveredRelease
+from attest.core.evaluate import Remembered
+from attest.core.reference import Digest, ImageReference, RegistryImage, Repository
+from attest.core.release import StoredImage
+from attest.core.verdict import Passed, PassedThen, Refused
+from attest.errors import InternalError, NotFound
+from attest.ops.delivery.site import Site
+from attest.ops.named import Named
+from attest.ops.parallel import each
+from attest.ops.reading import Reading
+from attest.ops.verify import Question, verify
+from attest.ports import Attached, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A verdict on a release, and by which digests its containers will be known."""
+
+    verdict: Passed | Refused
+    names: Mapping[str, tuple[Digest, ...]]
+    """Of each service; empty where it was refused."""
+
+
+def judge(
+    site: Site,
+    release: DeliveredRelease,
+    *,
+    remembered: Remembered | None,
+    aged_at: datetime | None,
+    everywhere: bool,
+) -> Judged:
+    """Today's verdict on a release, as `attest verify` would give it.
+
+    Args:
+        site: Where it is to run.
+        release: The image of each service.
+        remembered: The highest serial of the policy that the ledger has seen.
+        aged_at: Where `max-age` is measured, on the way back to a release; None for now.
+        everywhere: Whether each repository of the environment's `evidence` has to know the release. What was cleaned
+            up there since does not forbid the way back.
+
+    Raises:
+        StoreError, LimitExceeded, DeadlineExceeded: it could not be decided.
+    """
+    store = site.open_store()
+    images = tuple(dict.fromkeys(release.services.values()))
+    union = _Union(store=store, evidence=site.environment.evidence)
+    named = [Named(reference=image, repository=image.repository) for image in images]
+    question = Question(commit=release.commit, remembered=remembered, aged_at=aged_at)
+    with Reading(union, named, platforms=site.policy.platforms is not None) as reading:
+        verdict = verify(reading, site.policy, question, clock=site.clock)
+    if everywhere:
+        union.expect_all()
+    match verdict:
+        case Refused():
+            return Judged(verdict=verdict, names={})
+        case Passed():
+            aliases = dict(zip(images, each(store.aliases, images), strict=True))
+            names = {name: tuple(sorted(aliases[image])) for name, image in release.services.items()}
+            return Judged(verdict=verdict, names=names)
+        case PassedThen():
+            raise InternalError("a verdict of the past, though nobody asked for one")
+
+
+def gone(site: Site, release: DeliveredRelease) -> str | None:
+    """Which image of a release is no longer where it is pulled from; None where all are there.
+
+    Raises:
+        StoreError: it could not be found out.
+    """
+    store = site.open_store()
+
+    def missing(image: RegistryImage) -> str | None:
+        try:
+            store.aliases(image)  # its manifests, and the configuration of each
+        except NotFound as error:
+            return error.message
+        return None
+
+    return next(filter(None, each(missing, tuple(dict.fromkeys(release.services.values())))), None)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Union:
+    """`attest.ports.Reads` of the place that images are pulled from, and of the environment's `evidence`."""
+
+    store: Store
+    evidence: Sequence[Repository]
+    _known: set[Repository] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def read(self, image: ImageReference, *, platform: bool, receive: Callable[[Attached], None]) -> StoredImage:
+        """As `attest.ports.Reads.read`; one place that cannot be read is an error of all."""
+        stored = self.store.read(image, platform=platform, receive=receive)
+        for repository in self.evidence:
+            elsewhere = RegistryImage(repository=repository, digest=image.digest)
+            if elsewhere != image:
+                try:
+                    self.store.describe(elsewhere)
+                except NotFound:
+                    continue  # an answer: it is not there, and nothing can be attached to it
+                self.store.read(elsewhere, platform=False, receive=receive)
+            with self._lock:
+                self._known.add(repository)
+        return stored
+
+    def expect_all(self) -> None:
+        """Raise where a repository had none of the images: nothing would ever be found there.
+
+        Raises:
+            NotFound: one had none.
+        """
+        for repository in self.evidence:
+            if repository not in self._known:
+                raise NotFound(
+                    f"{repository}, which the environment's `evidence` names, has none of the images",
+                    hint="see whether it is spelt right; where images never come from does not belong there",
+                )
