@@ -209,6 +209,8 @@ def _ask(
         target = (address.path or "/") + (f"?{address.query}" if address.query else "")
         connection.request("GET", target, headers={"User-Agent": "attest", "Connection": "close", "Accept": "*/*"})
         answer = connection.getresponse()
+        if over.is_set():  # headers that were cut off look whole
+            raise TimeoutError
         return answer.status, answer.headers.get("Location")
     except (OSError, http.client.HTTPException, ValueError) as error:
         reached = reached or connection.sock is not None  # what listened may hang in the TLS handshake
