@@ -7,7 +7,12 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from attest.copyports import CopyStore
 from attest.core.ledger import Entry, Head, Record, Unread
+from attest.core.reference import LayoutTag, Repository, TagReferences
+
+Place = Repository | LayoutTag
+"""Where signed heads are kept: a repository, or an image layout, which a tag without a name stands for."""
 
 
 class Lease(Protocol):
@@ -100,5 +105,17 @@ class Ledger(Protocol):
 
         Raises:
             attest.errors.LedgerBroken: they are no whole chain, or another one than is held here.
+        """
+        ...
+
+
+class HeadStore(CopyStore, Protocol):
+    """A store that keeps signed heads."""
+
+    def tags(self, prefix: TagReferences) -> frozenset[str]:
+        """All tags in the place of this one that begin with it; none where there is no such place yet.
+
+        Raises:
+            attest.errors.StoreError, attest.errors.LimitExceeded: they could not be listed.
         """
         ...

@@ -27,6 +27,7 @@ _COMMANDS = {
     "init": ("attest.cli.init", "Write a first gate into a repository."),
     "inspect": ("attest.cli.inspect", "Show what is attached to an image."),
     "keygen": ("attest.cli.keygen", "Make a key pair."),
+    "ledger": ("attest.cli.ledger", "Make, check and copy ledgers, and sign their heads."),
     "policy": ("attest.cli.policy", "Check and explain policies."),
     "promote": ("attest.cli.promote", "Move images that pass to where they are deployed from."),
     "provenance": ("attest.cli.provenance", "Make the provenance of an image."),

@@ -104,6 +104,10 @@ class Stores:
         """As `attest.copyports.CopyStore`."""
         return self._of(image).copy_target(image)
 
+    def tags(self, prefix: TagReferences) -> frozenset[str]:
+        """As `attest.ledgerports.HeadStore`."""
+        return self._of(prefix).tags(prefix)
+
     def _of(self, image: ImageReference | TagReferences) -> LayoutStore | RegistryStore:
         if isinstance(image, LayoutImage | LayoutTag):
             if self._layout is None:

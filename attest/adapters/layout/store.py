@@ -203,6 +203,19 @@ class LayoutStore:
 
         return LayoutTarget(_path(image))
 
+    def tags(self, prefix: TagReferences) -> frozenset[str]:
+        """As `attest.ledgerports.HeadStore.tags`.
+
+        Raises:
+            StoreError, LimitExceeded: the layout cannot be read.
+        """
+        if not isinstance(prefix, LayoutTag):
+            raise InternalError(f"{prefix} is not in an image layout")
+        if not LayoutDirectory.is_there(prefix.path):
+            return frozenset()
+        with LayoutDirectory(prefix.path) as directory:
+            return frozenset(name for name in Look(directory).names() if name.startswith(prefix.tag or ""))
+
     def fetch_report(self, image: ImageReference, report: Digest) -> bytes:
         """As `attest.ports.Store.fetch_report`.
 

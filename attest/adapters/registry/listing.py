@@ -129,6 +129,20 @@ def ask_tags(repository: RemoteRepository, subject: Digest) -> Tags:
         StoreError, LimitExceeded, DeadlineExceeded: the tags could not be read.
     """
     prefix = fallback_tag(subject)
+    found = list_tags(repository, prefix)
+    own = tuple(sorted(tag for tag in found if is_own_tag(subject, tag)))
+    _check_count(len(own), subject)
+    others = tuple(sorted(tag for tag in found.difference(own) if tag.startswith(f"{prefix}.")))
+    _check_count(len(others), subject)
+    return Tags(subject=subject, own=own, legacy=legacy_tag(subject) in found, others=others)
+
+
+def list_tags(repository: RemoteRepository, prefix: str) -> frozenset[str]:
+    """All tags that begin so; none where the registry knows no such repository.
+
+    Raises:
+        StoreError, LimitExceeded, DeadlineExceeded: the tags could not be read.
+    """
     what = f"the tags of {repository.repository}"
     found: set[str] = set()
     first = repository.url(f"tags/list?n={_TAGS_A_PAGE}&last={quote(prefix)}")
@@ -137,11 +151,7 @@ def ask_tags(repository: RemoteRepository, subject: Digest) -> Tags:
         found.update(tag for tag in tags if tag.startswith(prefix))
         if tags and tags == sorted(tags) and tags[0] > prefix and not tags[-1].startswith(prefix):
             break  # an ordered page that ends behind ours
-    own = tuple(sorted(tag for tag in found if is_own_tag(subject, tag)))
-    _check_count(len(own), subject)
-    others = tuple(sorted(tag for tag in found.difference(own) if tag.startswith(f"{prefix}.")))
-    _check_count(len(others), subject)
-    return Tags(subject=subject, own=own, legacy=legacy_tag(subject) in found, others=others)
+    return frozenset(found)
 
 
 def _ask_api(repository: RemoteRepository, subject: Digest) -> tuple[Descriptor, ...] | None:

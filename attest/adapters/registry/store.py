@@ -187,6 +187,18 @@ class RegistryStore:
         repository = self._repository(_in_registry(image).repository, Access.PUSH)
         return RepositoryTarget(repository, self._settings, Pusher(repository))
 
+    def tags(self, prefix: TagReferences) -> frozenset[str]:
+        """As `attest.ledgerports.HeadStore.tags`.
+
+        Raises:
+            StoreError, LimitExceeded, DeadlineExceeded: they could not be listed.
+        """
+        from attest.adapters.registry.listing import list_tags
+
+        if isinstance(prefix, LayoutTag):
+            raise _not_ours(prefix)
+        return list_tags(self._repository(prefix.repository), prefix.tag)
+
     def _repository(self, repository: Repository, access: Access | None = None) -> RemoteRepository:
         with self._lock:
             client = self._clients.get(repository.host)
