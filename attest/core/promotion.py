@@ -106,6 +106,11 @@ class Place:
     layout: str | None = None
     """The path of an OCI image layout; None for the repository itself."""
 
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return str(self.repository) if self.layout is None else f"{_LAYOUT}{self.layout}"
+
     def image(self, digest: Digest) -> ImageReference:
         """The image there, by digest."""
         if self.layout is not None:
@@ -138,9 +143,9 @@ def places(to: str, repositories: Sequence[Repository], *, release: str | None) 
     found: list[Place] = []
     for repository in repositories:
         place = _place(f"{to.removesuffix('/')}/{repository.name}" if prefix else to, repository)
-        if place in found:
+        if place.name in [other.name for other in found]:
             raise UsageError(
-                f"two images would go to {place.layout or place.repository}",
+                f"two images would go to {place.name}",
                 hint="promote them one by one, each with a --to of its own",
             )
         found.append(place)

@@ -193,6 +193,8 @@ class FaultyRegistry:
                 self._put_manifest(handler, rest, body)
             case ("GET", "blobs") if rest in self.blobs:
                 handler.reply(200, self.blobs[rest], {"Content-Type": "application/octet-stream"})
+            case ("HEAD", "blobs") if rest in self.blobs:
+                handler.head(len(self.blobs[rest]))
             case ("POST", "blobs"):
                 handler.reply(202, b"", {"Location": f"/v2/{REPOSITORY}/blobs/uploads/1?state=a%2Fb"})
             case ("PUT", "blobs"):
@@ -208,6 +210,8 @@ class FaultyRegistry:
                 handler.reply(200, json.dumps({"name": REPOSITORY, "tags": [t for t in tags if t > last]}).encode())
             case _ if parts.path == "/v2/":
                 handler.reply(200, b"{}")
+            case ("HEAD", _):
+                handler.reply(404, b"")
             case _:
                 handler.reply(404, b'{"errors":[{"code":"NOT_FOUND"}]}')
 
@@ -256,6 +260,12 @@ class Handler(loopback.Handler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+    def head(self, length: int) -> None:
+        """The headers of a body that is not sent."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
 
     def raw(self, content: bytes) -> None:
         """Bytes as they are, and the end of the connection."""
