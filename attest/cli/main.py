@@ -22,7 +22,10 @@ from attest.errors import EXIT_UNDECIDED, EXIT_USAGE, AttestError, InternalError
 _COMMANDS = {
     "attach": ("attest.cli.attach", "Attach a bundle that was made elsewhere."),
     "completion": ("attest.cli.completion", "Print the completion script of a shell."),
+    "deploy": ("attest.cli.deploy", "Have a release run in an environment, if it passes."),
     "environment": ("attest.cli.environment", "Check and explain environments."),
+    "freeze": ("attest.cli.freeze", "Let nothing be deployed to an environment for a while."),
+    "history": ("attest.cli.history", "Tell everything that happened in an environment."),
     "image": ("attest.cli.image", "Look into images, without a container engine."),
     "init": ("attest.cli.init", "Write a first gate into a repository."),
     "inspect": ("attest.cli.inspect", "Show what is attached to an image."),
@@ -31,11 +34,16 @@ _COMMANDS = {
     "policy": ("attest.cli.policy", "Check and explain policies."),
     "promote": ("attest.cli.promote", "Move images that pass to where they are deployed from."),
     "provenance": ("attest.cli.provenance", "Make the provenance of an image."),
+    "reconcile": ("attest.cli.reconcile", "Have run again what should run in an environment."),
     "release": ("attest.cli.release", "Make and explain release files."),
+    "release-hold": ("attest.cli.hold", "Let automatic deployments go on after a rollback."),
     "resolve": ("attest.cli.resolve", "Print the digest reference that a tag stands for now."),
+    "rollback": ("attest.cli.rollback", "Go back to the newest release that is good today."),
     "run": ("attest.cli.run", "Run a lane's command and sign what happened."),
     "sign": ("attest.cli.sign", "Sign a lane's outcome about images."),
+    "status": ("attest.cli.status", "Say what should run in an environment, and what does."),
     "trust": ("attest.cli.trust", "Make and explain the trusted roots of a Sigstore."),
+    "unfreeze": ("attest.cli.unfreeze", "Let an environment be deployed to again."),
     "verify": ("attest.cli.verify", "Refuse images without the full set of evidence."),
 }
 

@@ -54,6 +54,11 @@ def store_options(function: F) -> F:
     )(function)
 
 
+def delivery_options(function: F) -> F:
+    """The same for a command that deploys: each look into registries has this long, whatever stands between two."""
+    return _registry_options("--store-timeout", "Give registries this long for each verdict.")(function)
+
+
 def _registry_options(timeout: str, what: str, *, default: float = DEFAULT_TIMEOUT) -> Callable[[F], F]:
     def add(function: F) -> F:
         for option in _connection_options(timeout, what, default):
