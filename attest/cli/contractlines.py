@@ -93,7 +93,7 @@ def _layer(layer: FoundLayer) -> str:
         return f"layer {layer.position}  {layer.digest[:19]}"
     shown = escape(" ".join(step.split()))
     if len(shown) > _STEP:
-        shown = f"{shown[:_STEP]} ..."
+        shown = f"{shown[:_STEP].rstrip()} ..."
     return f"layer {layer.position}  {layer.digest[:19]}  {shown}"
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from attest.cli.options import format_option, registry_options
-from attest.cli.progress import waiting
 from attest.cli.stores import Connection, Stores
 from attest.cli.terminal import escape
 from attest.core.oci import Platform, parse_platform
@@ -49,13 +48,14 @@ def command(
     `--format json` everything. An image may also stand in an archive: oci-archive:PATH or docker-archive:PATH.
     """
     from attest.cli.imagesources import layer_readers, open_image
+    from attest.cli.layerprogress import reading_layers
     from attest.core.factsdocument import facts_json
     from attest.ops.facts import gather_facts
 
     only = [_platform(text) for text in platforms]
     stores = Stores(Connection(timeout=timeout, plain_http=plain_http, ca_file=ca_file, token_hosts=token_hosts))
-    with waiting("reading the layers"), open_image(stores, image) as source:
-        found = gather_facts(source, layer_readers(), only=only)
+    with reading_layers() as progress, open_image(stores, image) as source:
+        found = gather_facts(source, layer_readers(), only=only, progress=progress)
     if output == "json":
         click.echo(facts_json(found))
         return EXIT_PASSED

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import tarfile
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,14 @@ import jsonschema
 import pytest
 
 from attest.adapters.reports import read_report
+from attest.cli import layerprogress
 from attest.core.contract import schema as contract_schema
 from attest.core.contract.table import BY_ID
 from attest.core.factsdocument import facts_schema
 from attest.core.imagelock import lock_schema
+from attest.core.oci import Platform
 from attest.core.testreport import Outcome
+from attest.ops.facts import Progress
 from tests.cli.imagechecks import (
     APPLICATION,
     BASE,
@@ -34,7 +40,7 @@ from tests.cli.running import spawn
 from tests.cli.scene import Scene
 from tests.cli.terminal import Terminal
 from tests.cli.test_hostile_text import HOSTILE, assert_harmless
-from tests.layerstacks import File
+from tests.layerstacks import File, digest, tar
 from tests.project import ROOT
 
 SCHEMA: dict[str, Any] = json.loads((resources.files("attest") / "schemas" / "contract-report.v1.json").read_text())
@@ -249,6 +255,30 @@ def test_the_lock_is_compared(good: Scene) -> None:
     assert result_of(ended.document, "lock.drift")["outcome"] == "failed"
 
 
+def test_an_archive_is_checked(good: Scene) -> None:
+    """An image in an archive is checked as well; nothing can be attached to it, so nothing is looked for there."""
+    write_contract(good, ci__overlap="{target: [runtime]}")
+    with tarfile.open(good.folder / "image.tar", "w") as archive:
+        archive.add(good.folder / "image", arcname="")
+    ci = write_image(good.folder / "ci", SETID)
+    ended = check(good, "--ci-image", ci, image="oci-archive:image.tar")
+    assert ended.code == 3
+    assert "no provenance says which target was built" in ended.out
+
+
+def test_the_other_architectures_of_the_baseline_are_not_read(good: Scene) -> None:
+    """Of a baseline for many platforms only those of the image are read: a broken layer of another one is no matter."""
+    write_contract(good, size__delta="{baseline: 4B}")
+    other = (File("etc/other", b"for another machine"),)
+    base = write_index(good.folder / "base", {"amd64": (BASE,), "s390x": (other,)})
+    blob = digest(tar(other)).removeprefix("sha256:")
+    (good.folder / "base" / "blobs" / "sha256" / blob).write_bytes(b"broken")
+    assert check(good, "--baseline", base).code == 0
+    blob = digest(tar(BASE)).removeprefix("sha256:")
+    (good.folder / "base" / "blobs" / "sha256" / blob).write_bytes(b"broken")
+    assert check(good, "--baseline", base).code == 3
+
+
 # ---- other formats
 
 
@@ -317,6 +347,37 @@ def test_many_findings_are_cut_short_for_people(good: Scene) -> None:
     ended = check(scene)
     assert "and 10 more; --format json has them all" in ended.out
     assert len(result_of(document_of(scene, code=1), "file.setid")["findings"]) == 30
+
+
+def test_build_steps_are_cut_short_for_people(good: Scene) -> None:
+    """A long build step is cut short on the screen, one in several lines is joined, and none is no line."""
+    steps = ["RUN a\n" + 200 * "b "]
+    scene = Scene(folder=good.folder, image=write_image(good.folder / "long", SETID, steps=steps))
+    write_contract(scene, "version: 1\nname: service\nfile.setid: true\n")
+    (line,) = [line for line in check(scene).out.splitlines() if "layer 0" in line]
+    assert "RUN a b b" in line
+    assert line.endswith("b ...")
+    assert len(line) < 220
+    bare = Scene(folder=good.folder, image=write_image(good.folder / "bare", SETID, steps=[]))
+    (line,) = [line for line in check(bare).out.splitlines() if "layer 0" in line]
+    assert re.fullmatch(r" +layer 0  sha256:[0-9a-f]{12}", line)
+
+
+def test_progress_names_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a terminal shows meanwhile is which layer is read, and how far."""
+    texts: list[Callable[[], str]] = []
+
+    def watching(text: Callable[[], str]) -> contextlib.nullcontext[None]:
+        texts.append(text)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(layerprogress, "watching", watching)
+    with layerprogress.reading_layers() as tell:
+        (text,) = texts
+        assert text() == "looking at the image"
+        platform = Platform(os="linux", architecture="amd64")
+        tell(Progress(platform=platform, layer=3, layers=12, done=1_500_000, size=4_000_000))
+        assert text() == "reading layer 3 of 12: 1.5 MB of 4.0 MB"
 
 
 # ---- what is refused

@@ -203,6 +203,7 @@ def test_a_result_that_cannot_be_signed_is_no_result(kind: str, broken: bool, sc
         (("--identity-token", "token"), "--identity-token has no place"),
         (("--key", "keys/absent.key"), "keys/absent.key"),
         (("--source-commit", "abc"), "commit"),
+        (("--job", "a\nb"), "--job"),
         (("--repository", "registry.example.org/a/b"), "repositor"),
     ],
 )
