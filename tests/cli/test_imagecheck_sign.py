@@ -12,6 +12,7 @@ import pytest
 
 from attest import __version__
 from attest.adapters.owncode import code_digest
+from attest.cli import contractcheck
 from attest.core.envelope import read_bundle
 from attest.core.reference import digest_of
 from tests.cli.imagechecks import APPLICATION, BASE, SETID, check, result_of, store_image, write_contract, write_image
@@ -19,6 +20,8 @@ from tests.cli.running import Ended
 from tests.cli.scene import COMMIT, CONTEXT, REPOSITORY, Scene, open_layout, policy_text
 from tests.cli.test_imagecheck import SCHEMA
 from tests.cli.test_provenance import attestation, statement_about
+from tests.core.make_contract import SETID as SETID_CHECK
+from tests.core.make_contract import checked, result
 from tests.layouts import Layout
 
 SIGN = ("--sign", "--key", "keys/contract.key", "--repository", REPOSITORY, *CONTEXT)
@@ -192,6 +195,15 @@ def test_a_result_that_cannot_be_signed_is_no_result(kind: str, broken: bool, sc
         assert ended.document["error"] == "not-signed"
     else:
         assert ("checks" in ended.out) is (kind == "text")
+
+
+def test_what_was_not_checked_is_not_signed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report about another image than the one that was asked for is never signed for it."""
+    monkeypatch.setattr(contractcheck, "make_checks", lambda *_: (checked(result(SETID_CHECK)), ()))
+    ended = signs(scene)
+    assert ended.code == 3
+    assert "was checked" in ended.err
+    assert attached(scene) == []
 
 
 @pytest.mark.parametrize(
