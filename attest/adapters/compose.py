@@ -322,7 +322,7 @@ def _instance(container: Container, *, ends: bool) -> Instance:
 def _override_text(environment: str, images: Mapping[str, RegistryImage]) -> bytes:
     """The file: JSON strings are YAML too, and nothing in them is interpolated, for a reference has no dollar."""
     lines = [
-        f"# Written by attest for the environment {environment}: the images that it deployed. Do not edit.",
+        f"# Written by attest for the environment {environment}: the images that it deployed.",
         "services:",
     ]
     for service, reference in sorted(images.items()):
