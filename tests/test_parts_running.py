@@ -242,9 +242,9 @@ def test_the_script_and_the_tests_agree(tmp_path: Path) -> None:
     """`.ci/parts` prints the folders in which the tests look for its builds."""
     # What is not built is named, not built: the stand-ins are there before the script asks.
     cache = tmp_path / "cache"
-    for module in ("peers", "gitea", "sigstore", "lint", "playwright"):
+    for module in ("peers", "gitea", "sigstore", "kubernetes", "lint", "playwright"):
         folder = find.PROJECT / "tools" / module
-        pins = [folder / "go.mod", folder / "go.sum", *folder.glob("timestamp-server/main.go")]
+        pins = [folder / "go.mod", folder / "go.sum", *folder.glob("*/main.go")]
         if module == "playwright":
             pins = [folder / "package.json", folder / "package-lock.json"]
         pinned = b"".join(file.read_bytes() for file in pins)
@@ -257,7 +257,7 @@ def test_the_script_and_the_tests_agree(tmp_path: Path) -> None:
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr == (
         "parts: unknown argument '--instal'; "
-        "usage: .ci/parts [--install | peers | gitea | sigstore | lint | playwright]\n"
+        "usage: .ci/parts [--install | peers | gitea | sigstore | kubernetes | lint | playwright]\n"
     )
 
 

@@ -16,6 +16,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 _BUILT_BY_MODULE = {
     "peers": ("cosign", "crane", "oras", "olareg"),
     "gitea": ("gitea",),
+    "kubernetes": ("etcd", "kube-apiserver", "kubectl"),
     "lint": ("actionlint",),
     "sigstore": ("fulcio", "rekor-server", "timestamp-server"),
     "playwright": ("playwright",),
