@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from attest.cli.terminal import escape
-from attest.core.contractreport import Checked, Ending, ending
+from attest.core.contractreport import Checked, Ending, ending, remedies
 from attest.core.contractresult import reasons
 from attest.core.finding import CheckResult, Finding, FoundLayer, Outcome, SharedAs, Standing
 from attest.core.oci import Platform
@@ -67,9 +67,11 @@ def _result(checked: Checked, result: CheckResult, ended: Ending) -> Iterator[st
         yield from _finding(finding, ended)
     if len(findings) > _FINDINGS:
         yield f"{_INDENT}and {len(findings) - _FINDINGS} more; --format json has them all"
-    if ended in {Ending.FAILED, Ending.UNDECIDED}:
+    told = remedies(checked, result)
+    if told:
         yield f"{_INDENT}{_label('why')} {escape(check.why)}"
-        yield f"{_INDENT}{_label('fix')} {escape(check.fix)}"
+    for remedy in told:
+        yield f"{_INDENT}{_label('fix' if ended is Ending.FAILED else 'next')} {escape(remedy)}"
 
 
 def _finding(finding: Finding, ended: Ending) -> Iterator[str]:

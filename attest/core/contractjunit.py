@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from attest.core.contractreport import Checked
+from attest.core.contractreport import Checked, remedies
 from attest.core.finding import CheckResult, Finding, Outcome, Standing
 from attest.core.statement import format_time
 
@@ -95,7 +95,8 @@ def _case(checked: Checked, result: CheckResult) -> JunitCase:
     ]
     details = [line for finding in decisive for line in _lines(finding)]
     if decisive:
-        details += [f"why: {check.why}", f"fix: {check.fix}"]
+        word = "fix" if result.outcome is Outcome.FAILED else "next"
+        details += [f"why: {check.why}", *(f"{word}: {remedy}" for remedy in remedies(checked, result))]
         details += [f"also known as: {', '.join(check.aliases)}"] if check.aliases else []
     others = [finding for finding in result.findings if finding not in decisive]
     return JunitCase(

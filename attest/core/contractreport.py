@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from attest.core.contract.case import BASELINE, CI_IMAGE, LOCK, PROVENANCE
 from attest.core.finding import (
     Check,
     CheckResult,
@@ -113,6 +114,31 @@ def endings(results: Sequence[CheckResult]) -> dict[str, Ending]:
     for result in results:
         found[result.check] = min(found.get(result.check, Ending.PASSED), ending(result), key=order.index)
     return found
+
+
+def remedies(checked: Checked, result: CheckResult) -> tuple[str, ...]:
+    """What to do about a check that failed or could not be decided; nothing about one that passed."""
+    if result.outcome is Outcome.FAILED:
+        return (checked.table[result.check].fix,)
+    undecided = [finding for finding in result.findings if finding.standing is Standing.UNDECIDED]
+    return tuple(dict.fromkeys(_missing(finding) for finding in undecided))
+
+
+def _missing(finding: Finding) -> str:
+    if finding.place.startswith("sha256:"):  # a layer that may be of the base
+        return _MISSING[BASELINE]
+    return _MISSING.get(finding.place, _UNREAD)
+
+
+_MISSING: Final = {
+    BASELINE: "Name the image that it was built on, with --baseline.",
+    CI_IMAGE: "Name the image that its tests run in, with --ci-image.",
+    LOCK: "Name its lock with --lock; `attest image lock` makes one.",
+    PROVENANCE: "Attach a provenance of the build that can be read and says it: docs/provenance.md.",
+}
+_UNREAD: Final = (
+    "Make it readable, or let an exception of the contract allow it; `attest image facts` lists what is not read."
+)
 
 
 def document(checked: Checked, *, signed: Mapping[str, Any] | None = None) -> dict[str, Any]:

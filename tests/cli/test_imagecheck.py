@@ -124,6 +124,8 @@ def test_what_is_missing_is_undecided(good: Scene) -> None:
         "UNDECIDED  2 of 8 checks could not be decided: base.digest, lock.drift"
     )
     assert "no baseline was given" in ended.out
+    assert "next: Name the image that it was built on, with --baseline." in ended.out
+    assert BY_ID["base.digest"].fix not in ended.out
     assert result_of(document_of(good, code=3), "base.digest")["outcome"] == "undecided"
 
 

@@ -71,6 +71,12 @@ def test_a_violation_comes_before_what_is_undecided() -> None:
     assert case.output.startswith("warning: /1: ")
 
 
+def test_what_is_undecided_says_what_is_missing() -> None:
+    """An error says what to do so that the check can be decided, not what to change in the image."""
+    (suite,) = junit(checked(result(SETID, finding(place="baseline", standing=Standing.UNDECIDED, layer=None))))
+    assert suite.cases[0].details.splitlines()[-1] == "next: Name the image that it was built on, with --baseline."
+
+
 def test_a_pass_may_have_something_to_say() -> None:
     """A case that passed by an exception says who allowed it until when, and has no failure."""
     case = only(Standing.EXCEPTED)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from attest.core.contractreport import Checked, Ending, document, ending, endings
+from attest.core.contractreport import Checked, Ending, document, ending, endings, remedies
 from attest.core.finding import Standing
 from tests.core.make_contract import (
     AMD,
@@ -134,6 +134,22 @@ def test_the_schema_refuses(change: Callable[[dict[str, Any]], None]) -> None:
 def test_how_a_check_ended(standings: tuple[Standing, ...], ended: Ending) -> None:
     """A violation decides before what is undecided, that before a warning, and that before an exception."""
     assert ending(result(SETID, *(finding(standing=standing) for standing in standings))) is ended
+
+
+def test_what_to_do() -> None:
+    """A failure has the remedy of its check; what is undecided says what is missing, each once; a pass says nothing."""
+    report = everything()
+    failed, undecided, excepted, *_ = report.report.results
+    assert remedies(report, failed) == (USER.fix,)
+    assert remedies(report, excepted) == ()
+    (unread,) = remedies(report, undecided)
+    assert "`attest image facts` lists what could not be read" in unread
+    places = ["baseline", "ci-image", "lock", "provenance", "/etc/passwd", "/etc/group", "sha256:" + 64 * "0"]
+    missing = [finding(place=place, standing=Standing.UNDECIDED, layer=None) for place in places]
+    told = remedies(report, result(SETID, *missing))
+    assert len(told) == len(places) - 2
+    for option in ("--baseline", "--ci-image", "--lock", "docs/provenance.md"):
+        assert sum(option in text for text in told) == 1
 
 
 def test_the_worst_platform_decides() -> None:
