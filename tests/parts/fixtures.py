@@ -18,10 +18,12 @@ from tests.parts import images
 from tests.parts import olareg as olareg_part
 from tests.parts import postgres as postgres_part
 from tests.parts import sigstore as sigstore_part
+from tests.parts import twins as twins_part
 from tests.parts.images import BuiltImage
 from tests.parts.once import make_once, shared_folder
 from tests.parts.registry import Registry
 from tests.parts.token_server import TokenServer
+from tests.parts.twins import Kind, Twins
 
 
 @pytest.fixture(scope="session")
@@ -142,3 +144,9 @@ def postgres() -> Iterator[postgres_part.Postgres]:
     """PostgreSQL on loopback, where a test makes a database of its own."""
     with postgres_part.postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session", params=list(Kind), ids=lambda kind: kind.value)
+def twins(request: pytest.FixtureRequest) -> Twins:
+    """A good image and its bad twin, of each kind in turn, kept from run to run."""
+    return twins_part.twins(request.param)

@@ -1,0 +1,1 @@
+document.getElementById("length").textContent = "241 seconds";
