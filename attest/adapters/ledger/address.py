@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit
 
 from attest.core.strictjson import shown
 from attest.errors import UsageError
@@ -59,7 +59,7 @@ def parse_address(text: str, *, folder: Path | None = None) -> Address:
         raise UsageError("this is no URL of a ledger", hint=_HINT)
     if not url.path.strip("/"):
         raise UsageError("the URL of the ledger names no database", hint=_HINT)
-    whole = urlunsplit(url._replace(scheme="postgresql"))
+    whole = f"postgresql:{text.partition(':')[2]}"
     return Address(engine=Engine.POSTGRESQL, target=whole, name=_public(url))
 
 

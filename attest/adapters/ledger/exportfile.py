@@ -82,9 +82,10 @@ def _opened(path: str) -> Iterator[BinaryIO]:
         descriptor = os.dup(0) if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise DocumentInvalid(f"cannot be read: {_words(error)}", file=path) from error
+    if path != "-" and not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise DocumentInvalid("not a regular file", file=path)
     with os.fdopen(descriptor, "rb") as stream:
-        if path != "-" and not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise DocumentInvalid("not a regular file", file=path)
         yield stream
 
 
