@@ -78,8 +78,8 @@ def _finding(finding: Finding, ended: Ending) -> Iterator[str]:
     """One finding; its standing is told where it is not that of the whole check."""
     alike = {Ending.EXCEPTED: Standing.EXCEPTED, Ending.UNDECIDED: Standing.UNDECIDED, Ending.WARNED: Standing.WARNING}
     told = "" if alike.get(ended) is finding.standing else _STANDINGS[finding.standing]
-    # A message names its place where the sentence needs it.
-    place = "" if finding.place in finding.message else f"{finding.place}: "
+    named = finding.place.replace("-", " ").casefold() in finding.message.replace("-", " ").casefold()
+    place = "" if named else f"{finding.place}: "
     yield f"{_INDENT}{told}{escape(place + finding.message)}"
     if finding.layer is not None:
         yield f"{_INDENT}  {_layer(finding.layer)}"

@@ -136,9 +136,7 @@ _MISSING: Final = {
     LOCK: "Name its lock with --lock; `attest image lock` makes one.",
     PROVENANCE: "Attach a provenance of the build that can be read and says it: docs/provenance.md.",
 }
-_UNREAD: Final = (
-    "Make it readable, or let an exception of the contract allow it; `attest image facts` lists what is not read."
-)
+_UNREAD: Final = "`attest image facts` lists what could not be read; an exception of the contract can allow it."
 
 
 def document(checked: Checked, *, signed: Mapping[str, Any] | None = None) -> dict[str, Any]:
