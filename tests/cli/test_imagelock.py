@@ -223,6 +223,14 @@ def test_nobody_can_tell_drift_from_what_cannot_be_read(locked: Scene) -> None:
     assert (ended.code, ended.out) == (3, "")
 
 
+def test_an_image_of_which_anything_is_unknown_is_not_compared(locked: Scene) -> None:
+    """Accounts that cannot be read are no part of the lock, and still nobody says that the image is as it was."""
+    broken = ("RUN break", [File("etc/passwd", b"no account")])
+    ended = lock(locked, "--check", image=write_image(locked.folder / "broken", BASE, APP, broken))
+    assert (ended.code, ended.out) == (3, "")
+    assert "the accounts in /etc/passwd cannot be read" in ended.err
+
+
 def test_a_wrong_lock_is_told_before_anything_is_read(scene: Scene) -> None:
     """A lock that is none, or not there, is an invalid document, before an image is looked for."""
     ended = lock(scene, "--check", image="oci:absent")

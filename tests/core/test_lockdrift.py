@@ -10,7 +10,7 @@ from attest.core.imagefacts import PlatformFacts
 from attest.core.imagelock import Drift, LockedContract, Part, compare, lock_document, make_lock
 from attest.core.reference import digest_of
 from tests.core.locks import APP, BASE, CAPABILITY, CONFIG, CONTRACT, GOOD, UPSTREAM, drift, lock, only, told
-from tests.core.make_image import dpkg, image, whole
+from tests.core.make_image import Layer, dpkg, image, whole
 from tests.layerstacks import File
 
 # ---- drift
@@ -129,6 +129,20 @@ def test_a_step_with_a_layer_of_its_own_is_named_with_it() -> None:
     assert str(found.origin) == f"layer 2 {after.layers[2].digest}: WORKDIR /opt"
 
 
+def test_of_several_steps_the_last_one_counts() -> None:
+    """Where several steps set a value the last one is told: the ones before it, the base's, are undone."""
+    found = only(drift(image(BASE, APP, config={**CONFIG, "User": "x"}, steps=["USER root", "USER x", "ENV A=1"])))
+    assert str(found.origin) == "USER x"
+
+
+def test_a_file_that_was_gone_for_a_while() -> None:
+    """Of a file that one layer removed and a later one brought back, the later one is told."""
+    gone: Layer = ("RUN rm", [File("bin/.wh.su")])
+    back: Layer = ("RUN cp", [File("bin/su", b"su", mode=0o6755)])
+    found = only(drift(image(BASE, APP, gone, back, config=CONFIG)))
+    assert (found.place, str(found.origin).rpartition(": ")[2]) == ("/setid/bin/su", "RUN cp")
+
+
 def test_an_empty_vector_is_none() -> None:
     """An empty list starts nothing, just as none does, and is no drift from it."""
     assert drift(image(BASE, config={"Cmd": []}), image(BASE)) == []
@@ -221,6 +235,17 @@ def test_another_base_is_drift_at_its_first_layer() -> None:
     assert found.pointer == "/platforms/linux~1amd64/base/diff_ids/0"
     empty = only(based(image(config=CONFIG)))
     assert (empty.kind.value, empty.origin) == ("removed", None)
+
+
+def test_a_base_drifts_once() -> None:
+    """What stands on a layer that is another one follows from that: only the lowest of them is told."""
+    upper: Layer = ("RUN upper", [File("upper")])
+    before = make_lock(whole(image(BASE, upper, APP)), contract=CONTRACT, baseline=whole(image(BASE, upper)))
+    found = only([each for each in compare(before, whole(image(APP))) if each.part is Part.BASE])
+    assert found.pointer == "/platforms/linux~1amd64/base/diff_ids/0"
+    shared = only([each for each in compare(before, whole(image(BASE, APP))) if each.part is Part.BASE])
+    assert shared.pointer == "/platforms/linux~1amd64/base/diff_ids/1"
+    assert str(shared.origin).endswith(": COPY app /srv/app")
 
 
 def test_claims_about_the_base_are_locked_without_it() -> None:
