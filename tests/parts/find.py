@@ -19,6 +19,7 @@ _BUILT_BY_MODULE = {
     "kubernetes": ("etcd", "kube-apiserver", "kubectl"),
     "lint": ("actionlint",),
     "sigstore": ("fulcio", "rekor-server", "timestamp-server"),
+    "syft": ("syft",),
     "playwright": ("playwright",),
 }
 """The programs that `.ci/parts` builds or gets, by the folder under `tools/` that pins them."""
