@@ -9,6 +9,7 @@ from typing import Any, Final
 from attest.core.delivery.records import (
     AnyPayload,
     Applying,
+    Cause,
     DeliveredRelease,
     Erred,
     Failed,
@@ -16,6 +17,7 @@ from attest.core.delivery.records import (
     Planned,
     Probing,
     Refused,
+    Stage,
     Succeeded,
     Superseded,
     Trigger,
@@ -32,8 +34,6 @@ from tests.core.make import NOW, digest
 ENVIRONMENT: Final = "staging"
 ACTOR: Final = "somebody"
 SECOND: Final = timedelta(seconds=1)
-
-_ENDS: Final = {"succeeded": Succeeded, "failed": Failed, "error": Erred}
 
 
 def release(number: int = 1, *, services: Sequence[str] = ("app",), commit: str | None = None) -> DeliveredRelease:
@@ -83,10 +83,10 @@ def services(of: DeliveredRelease, match: Match = Match.SAME) -> Mapping[str, Re
     return {name: seen(one.digest, match) for name, one in of.services.items()}
 
 
-def verified(number: int, of: DeliveredRelease, **changes: Any) -> Verified:
+def verified(number: int, of: DeliveredRelease, *, decision: Decision = Decision.PASSED, **changes: Any) -> Verified:
     """The delivery of this number passed."""
     names: dict[str, tuple[Digest, ...]] = {name: (one.digest,) for name, one in of.services.items()}
-    return Verified(deployment=number, verdict=verdict(**changes), names=names)
+    return Verified(deployment=number, verdict=verdict(decision, **changes), names=names)
 
 
 class Book:
@@ -130,8 +130,7 @@ class Book:
             self.write(Superseded(deployment=number, message="given up"))
             return number
         if end.startswith("refused"):
-            cause: Any = end.partition(" ")[2] or "policy"
-            self.write(Refused(deployment=number, cause=cause, message="no"))
+            self.write(Refused(deployment=number, cause=Cause(end.partition(" ")[2]), message="no"))
             return number
         self.write(verified(number, of, **(verdicts or {})))
         for state, step in (("applying", Applying), ("probing", Probing)):
@@ -151,4 +150,4 @@ class Book:
             case "failed":
                 self.write(Failed(deployment=number, message="unhealthy", services=dict(services(of)), rollback=True))
             case _:
-                self.write(Erred(deployment=number, stage="probing", message="nobody knows"))  # type: ignore[arg-type]
+                self.write(Erred(deployment=number, stage=Stage.PROBING, message="nobody knows"))

@@ -13,9 +13,9 @@ Candidate = Delivery | PassedOver
 
 
 def candidates(
-    history: EnvironmentHistory, services: Mapping[str, Repository], *, undone: Delivery | None
+    history: EnvironmentHistory, services: Mapping[str, Repository], *, undone: Delivery
 ) -> tuple[Candidate, ...]:
-    """The releases that ever ran here, each once, the newest first.
+    """The releases that ever ran here, each once, the newest first; what is rolled back is not among them.
 
     What is left to ask of a candidate is whether its images can still be pulled, and whether today's policy lets it
     pass.
@@ -29,8 +29,8 @@ def candidates(
     found: dict[Digest, Candidate] = {}
     for delivery in history.newest_first():
         key = delivery.release.key
-        if delivery.touched and key not in found:
-            found[key] = _judge(history, delivery, healthy.get(key), services, undone)
+        if delivery.touched and key not in found and key != undone.release.key:
+            found[key] = _judge(history, delivery, healthy.get(key), services)
     return tuple(found.values())
 
 
@@ -39,11 +39,8 @@ def _judge(
     newest: Delivery,
     healthy: Delivery | None,
     services: Mapping[str, Repository],
-    undone: Delivery | None,
 ) -> Candidate:
     release = newest.release
-    if undone is not None and undone.release.key == release.key:
-        return _over(newest, Pass.UNDONE, "it is what is rolled back")
     bad = history.bad.get(release.key)
     if bad is not None:
         return _over(newest, Pass.BAD, f"it is marked as bad since delivery {bad.deployment}: {bad.message}")

@@ -60,8 +60,6 @@ class Cause(StrEnum):
 class Pass(StrEnum):
     """Why a rollback passed over a release; stable codes."""
 
-    UNDONE = "undone"
-    """It is what is rolled back."""
     BAD = "bad-release"
     NOT_HEALTHY = "not-healthy"
     """It was never probed healthy here."""
