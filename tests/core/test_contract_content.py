@@ -36,7 +36,7 @@ SECRETS = (
     SecretFound(rule="random-value", place=Place.CONFIG, name="Entrypoint", layer=None),
     SecretFound(rule="private-key", place=Place.FILE, name="/srv/key.pem", layer=1, line=1),
     SecretFound(
-        rule="aws-key", place=Place.FILE, name="/root/.env", layer=1, line=None, view=View.SHADOWED, hidden_by=2
+        rule="aws-key", place=Place.FILE, name="/secret/.env", layer=1, line=None, view=View.SHADOWED, hidden_by=2
     ),
 )
 
@@ -53,7 +53,7 @@ def test_secrets_of_the_configuration() -> None:
 def test_secrets_in_files() -> None:
     """A secret in a file is told with its line, and one that a later layer deletes is told as well."""
     report = check("file.secret: true", with_secrets(*SECRETS))
-    assert places(report) == ["/root/.env", "/srv/key.pem"]
+    assert places(report) == ["/secret/.env", "/srv/key.pem"]
     assert [finding.layer.position for finding in report.findings if finding.layer] == [1, 1]
     hidden, seen = report.findings
     assert hidden.message.endswith("(aws-key); layer 2 hides it, and whoever pulls layer 1 has it")
@@ -120,10 +120,16 @@ def test_forbidden_paths() -> None:
 def test_only_allowed_paths() -> None:
     """Whatever is no directory needs an allowed path, and a link to everything allows nothing more."""
     assert check("path.allowed: [/usr/bin/service, '/etc/*']", GOOD).exit == 0
-    facts = with_files(link("/usr/bin/all", "/"), file("/srv/more"), folder("/empty"))
+    facts = with_files(
+        link("/usr/bin/all", "/"),
+        file("/srv/more"),
+        link("/srv/link", "/etc"),
+        file("/srv/pipe", kind=Kind.FIFO),
+        folder("/empty"),
+    )
     report = check("path.allowed: [/usr/bin/all/**, /usr/bin/*, /etc/passwd]", facts)
-    assert places(report) == ["/srv/more"]
-    assert messages(report) == "/srv/more (file) is there, and the contract does not name it"
+    assert places(report) == ["/srv/link", "/srv/more", "/srv/pipe"]
+    assert "/srv/more (file) is there, and the contract does not name it" in messages(report)
 
 
 def test_forbidden_packages() -> None:

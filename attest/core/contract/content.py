@@ -7,7 +7,7 @@ from typing import Final, TypeVar, assert_never
 
 from attest.core.contract.case import Case
 from attest.core.contract.document import AllowedPaths
-from attest.core.contract.glob import Component, Glob
+from attest.core.contract.glob import Component, Glob, PathSet
 from attest.core.contract.purl import PurlGlob, without_qualifiers
 from attest.core.finding import Finding
 from attest.core.imagefacts import FileFacts, Kind, Password, Place, SecretFound, View
@@ -92,11 +92,11 @@ def path_forbidden(case: Case, patterns: Sequence[Glob]) -> Iterator[Finding]:
 
 def path_allowed(case: Case, patterns: Sequence[Glob]) -> Iterator[Finding]:
     """Every entry but directories has an allowed path, its own one: a link cannot make more allowed."""
+    allowed = PathSet(patterns)
     for file in case.facts.files:
-        if file.kind is not Kind.DIRECTORY and not any(pattern.matches(file.path) for pattern in patterns):
-            yield case.violation(
-                file.path, f"{file.path} ({file.kind.value}) is there, and the contract does not name it", file.layer
-            )
+        if file.kind is not Kind.DIRECTORY and file.path not in allowed:
+            told = f"{file.path} ({file.kind.value}) is there, and the contract does not name it"
+            yield case.violation(file.path, told, file.layer)
 
 
 def package_forbidden(case: Case, patterns: Sequence[PurlGlob]) -> Iterator[Finding]:

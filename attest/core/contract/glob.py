@@ -9,6 +9,7 @@ Matching takes no more than the product of both lengths, whatever they are.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,6 +81,57 @@ class Glob:
 
 _NEVER: Final = Component(("/",))
 """No component has a slash."""
+
+
+_Places = frozenset[tuple[int, int]]
+"""A pattern, and how many of its components are behind."""
+
+
+class PathSet:
+    """Paths of an image that one of several patterns matches; asking for many paths of one directory is cheap."""
+
+    def __init__(self, patterns: Iterable[Glob]) -> None:
+        self._patterns: Final = [pattern.components for pattern in patterns]
+        start = self._closed((number, 0) for number in range(len(self._patterns)))
+        self._reached: Final[dict[str, _Places]] = {"": self._after(start, "")}
+
+    def __contains__(self, path: str) -> bool:
+        """Whether one of the patterns matches a path, which begins with a slash."""
+        parent, _, name = path.rpartition("/")
+        return any(place == len(self._patterns[number]) for number, place in self._after(self._below(parent), name))
+
+    def _below(self, directory: str) -> _Places:
+        """How far each pattern is when it comes to what is in a directory; the root is the empty path."""
+        above = []
+        while directory not in self._reached:
+            above.append(directory)
+            directory = directory.rpartition("/")[0]
+        places = self._reached[directory]
+        for path in reversed(above):
+            places = self._reached[path] = self._after(places, path.rpartition("/")[2])
+        return places
+
+    def _after(self, places: _Places, name: str) -> _Places:
+        """How far each pattern is after one more component."""
+        found = []
+        for number, place in places:
+            components = self._patterns[number]
+            component = components[place] if place < len(components) else _NEVER
+            if component is None:
+                found.append((number, place))
+            elif component.matches(name):
+                found.append((number, place + 1))
+        return self._closed(found)
+
+    def _closed(self, places: Iterable[tuple[int, int]]) -> _Places:
+        """These places, and those behind each `**` among them, which may be no component at all."""
+        found = set(places)
+        found |= {
+            (number, place + 1)
+            for number, place in found
+            if place < len(self._patterns[number]) and self._patterns[number][place] is None
+        }
+        return frozenset(found)
 
 
 def compile_glob(text: str) -> Glob:

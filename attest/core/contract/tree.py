@@ -58,6 +58,9 @@ class Tree:
 
         What each link leads to is found once, however many paths go through it.
         """
+        if path in self._links:
+            found = self._links[path][0]
+            return found if found is None else found or "/"
         walks = [_Walk(path.split("/")[::-1], "", 0, None)]
         open_links: set[str] = set()
         while True:
