@@ -17,9 +17,11 @@ from attest.core.checkedblob import BlobDiffers, checked
 from attest.core.copyplan import MANIFESTS, CopyInvalid, CopyPlan, Listed, Part, part_of, plan_copy
 from attest.core.oci import Descriptor
 from attest.core.reference import Digest
-from attest.errors import LimitExceeded, StoreMisbehaved
+from attest.errors import LimitExceeded, StoreError, StoreMisbehaved
 from attest.ops.parallel import each
 
+_ROUNDS: Final = 5
+"""How often the source is looked at again."""
 _BLOBS: Final = 3
 """Blobs on their way at once: each holds a few ranges of 8 MiB in memory."""
 
@@ -33,6 +35,16 @@ class Copied:
     blobs: Mapping[Moved, int]
     sent: int
     """Bytes of blobs that were uploaded."""
+
+    def behind(self, earlier: Copied, *, blobs: int) -> Copied:
+        """The two together, where this one copied the same and more; `blobs` is how many there are."""
+        moved = {way: earlier.blobs[way] + self.blobs[way] for way in (Moved.UPLOADED, Moved.MOUNTED)}
+        return Copied(
+            manifests=self.manifests,
+            referrers=self.referrers,
+            blobs={**moved, Moved.PRESENT: blobs - sum(moved.values())},
+            sent=earlier.sent + self.sent,
+        )
 
 
 @dataclass(slots=True)
@@ -107,6 +119,24 @@ def _part(held: Held) -> Part:
 
 def _listing(source: CopySource, part: Part) -> Listed:
     return source.attached(part.digest, [child.digest for child in part.children])
+
+
+def carry(source: CopySource, target: CopyTarget, plan: CopyPlan, tally: Tally) -> tuple[CopyPlan, Copied]:
+    """Copy until the source has nothing more: what was attached while layers were on their way goes along.
+
+    Raises:
+        StoreError, LimitExceeded, DeadlineExceeded: as `copy`, or the source does not come to rest.
+    """
+    copied = copy(source, target, plan, tally)
+    for _ in range(_ROUNDS):
+        now = discover(source)
+        if now == plan:
+            return plan, copied
+        more = copy(source, target, now, tally)
+        plan, copied = now, more.behind(copied, blobs=len(now.blobs))
+    raise StoreError(
+        f"{plan.image.digest} gets new attestations faster than they can be copied", hint="promote it again later"
+    )
 
 
 def copy(source: CopySource, target: CopyTarget, plan: CopyPlan, tally: Tally) -> Copied:

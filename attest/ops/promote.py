@@ -26,7 +26,7 @@ from attest.core.release import StoredImage
 from attest.core.statement import read_statement
 from attest.core.verdict import Passed, PassedThen, Refused, Verdict
 from attest.errors import InternalError, TagTaken
-from attest.ops.copy import Copied, Tally, copy, discover
+from attest.ops.copy import Copied, Tally, carry, discover
 from attest.ops.named import Named
 from attest.ops.parallel import each
 from attest.ops.reading import Reading
@@ -126,11 +126,12 @@ def promote(
             )
     tally.stage = "looking for what there is to copy"
     sources = [source.copy_source(move.source.reference) for move in moves]
-    plans: list[CopyPlan] = [discover(one) for one in sources]
+    first = [discover(one) for one in sources]
     tally.stage = "copying"
-    for plan in plans:
+    for plan in first:
         tally.expect(plan.size)
-    copied = [copy(one, there, plan, tally) for one, there, plan in zip(sources, targets, plans, strict=True)]
+    carried = [carry(one, there, plan, tally) for one, there, plan in zip(sources, targets, first, strict=True)]
+    plans = [plan for plan, _ in carried]
     tally.stage = "verifying at the destination"
     overheard = _Overheard(store=target)
     verdict = _verify_there(overheard, moves, task, clock)
@@ -145,7 +146,7 @@ def promote(
             pass
     images = tuple(
         Delivered(move=move, copied=one, tag=move.place.tag(tag) if isinstance(verdict, Passed) else None)
-        for move, one, tag in zip(moves, copied, tags, strict=True)
+        for move, (_, one), tag in zip(moves, carried, tags, strict=True)
     )
     return Promotion(verdict=verdict, images=images, receipt=receipt)
 

@@ -164,6 +164,7 @@ def open_place(registry: Registry | None, folder: Path, name: str) -> Place:
 
 def make_stage(folder: Path, source: Registry | None, target: Registry | None, image: BuiltImage) -> Stage:
     """An image at its source, signed by two lanes, and somewhere to promote it to."""
+    folder.mkdir(exist_ok=True)
     origin, destination = open_place(source, folder, "from"), open_place(target, folder, "out/to")
     if origin.registry is not None:
         push(image, origin.registry, origin.name, tag="main")

@@ -9,7 +9,7 @@ import pytest
 from attest.adapters.registry import RegistryStore, streaming
 from attest.core.oci import Descriptor
 from attest.core.reference import digest_of
-from attest.errors import AttestError, NotFound, StoreError, StoreMisbehaved, Unreachable
+from attest.errors import AttestError, LimitExceeded, NotFound, StoreError, StoreMisbehaved, Unreachable
 from tests.registry import faults
 from tests.registry.conftest import impatient
 from tests.registry.faults import FaultyRegistry, Handler
@@ -22,7 +22,6 @@ BLOB = Descriptor(media_type="layer", digest=digest_of(CONTENT), size=len(CONTEN
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranges of 2,000 bytes, so that a blob of 5,120 takes three."""
     monkeypatch.setattr(streaming, "_RANGE", 2_000)
-    monkeypatch.setattr(streaming, "_WHOLE", 10_000)
 
 
 def ranged(handler: Handler) -> None:
@@ -51,14 +50,53 @@ def test_a_small_blob_is_one_request(faulty: FaultyRegistry) -> None:
     assert streamed(faulty, Descriptor(media_type="l", digest=digest_of(b"small"), size=5)) == [b"small"]
 
 
-def test_a_registry_without_ranges(faulty: FaultyRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A blob comes whole from a registry that serves no ranges, and is refused with a way out where it is too large."""
+def test_a_registry_without_ranges(faulty: FaultyRegistry) -> None:
+    """A blob of any size comes as one answer, read while it comes, from a registry that serves no ranges."""
     faulty.add_blob(CONTENT)
     assert b"".join(streamed(faulty)) == CONTENT
-    monkeypatch.setattr(streaming, "_WHOLE", 3_000)
-    with pytest.raises(StoreMisbehaved, match="serves no parts") as caught:
+    assert [handled.method for handled in faulty.seen] == ["GET", "GET"]
+
+
+@pytest.mark.parametrize("end", ["without an end", "short"])
+def test_a_whole_answer_of_another_size_is_refused(end: str, faulty: FaultyRegistry) -> None:
+    """Too much is given up when it comes, and too little is no blob."""
+    faulty.add_blob(CONTENT)
+    faulty.misbehave(faults.serve(CONTENT), "/blobs/", times=1)
+    faulty.misbehave(faults.endless_body if end != "short" else faults.serve(CONTENT[:-1]), "/blobs/")
+    with pytest.raises((StoreMisbehaved, LimitExceeded)):
         streamed(faulty)
-    assert "skopeo copy" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (faults.status(404), NotFound),
+        (faults.status(500), StoreError),
+        (faults.short_body, Unreachable),
+        (faults.reset, Unreachable),
+        (faults.claimed_encoding, StoreMisbehaved),
+        (faults.drip_body, Unreachable),
+    ],
+)
+def test_a_whole_answer_that_fails_is_an_error(
+    fault: faults.Fault, error: type[AttestError], faulty: FaultyRegistry
+) -> None:
+    """Where the one answer breaks, is encoded, is another one or hardly moves, the reading ends with an error."""
+    faulty.misbehave(faults.serve(CONTENT), "/blobs/", times=1)
+    faulty.misbehave(fault, "/blobs/")
+    store = RegistryStore(impatient(response_timeout=0.3))
+    with pytest.raises(error):
+        list(store.stream(faulty.named(digest_of(b"image")), BLOB))
+
+
+def test_a_reader_that_stops_leaves_nothing_open(faulty: FaultyRegistry) -> None:
+    """Whoever stops reading in the middle ends the request, and the next one is answered."""
+    faulty.add_blob(CONTENT)
+    store = RegistryStore(impatient())
+    pieces = store.stream(faulty.named(digest_of(b"image")), BLOB)
+    assert next(pieces)
+    pieces.close()  # type: ignore[attr-defined]  # it is a generator
+    assert b"".join(store.stream(faulty.named(digest_of(b"image")), BLOB)) == CONTENT
 
 
 def test_a_range_that_breaks_is_asked_for_again(faulty: FaultyRegistry) -> None:
@@ -76,6 +114,7 @@ def test_a_range_that_breaks_is_asked_for_again(faulty: FaultyRegistry) -> None:
         (lambda handler: handler.reply(206, b"short"), StoreMisbehaved),
         (lambda handler: handler.reply(206, b"x" * 2_001), StoreMisbehaved),
         (lambda handler: handler.reply(200, b"other"), StoreMisbehaved),
+        (lambda handler: handler.reply(200, b"o" * 2_001), StoreMisbehaved),
         (faults.status(404), NotFound),
         (faults.status(416), StoreMisbehaved),
         (faults.status(500), StoreError),

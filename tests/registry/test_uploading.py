@@ -32,10 +32,10 @@ def pieces(size: int = 100_000) -> Iterator[bytes]:
     return (CONTENT[start : start + size] for start in range(0, len(CONTENT), size))
 
 
-def uploader(registry: FaultyRegistry, path: str = REPOSITORY, **changes: object) -> Uploader:
+def uploader(registry: FaultyRegistry, **changes: object) -> Uploader:
     """An uploader to the repository of a misbehaving registry."""
     settings = impatient(access=Access.PUSH, **changes)
-    repository = Repository(host=registry.host, path=path)
+    repository = Repository(host=registry.host, path=REPOSITORY)
     return Uploader(RemoteRepository(Client(registry.host, settings), repository, Access.PUSH), settings)
 
 

@@ -82,6 +82,10 @@ class Client:
         request = Request(method="GET", url=url, what=what, limit=limit, size=size, headers=headers or {})
         return self._follow(request, scope)
 
+    def open(self, url: Url, *, scope: str, what: str, limit: int) -> Answer:
+        """GET what is read while it comes, as `Answer.pieces` of a 200; otherwise as `get`."""
+        return self._follow(Request(method="GET", url=url, what=what, limit=limit, keep_open=True), scope)
+
     def head(self, url: Url, *, scope: str, what: str) -> Answer:
         """HEAD; otherwise as `get`."""
         return self._follow(Request(method="HEAD", url=url, what=what, limit=0), scope)

@@ -17,6 +17,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+    from urllib3.response import BaseHTTPResponse
 
     from attest.adapters.registry.url import Origin
 
@@ -137,6 +138,10 @@ class _Guarded(HTTPConnection):
             keywords["body"] = body.within(self._patience)
         super().request(*args, **keywords)
 
+    def go_on(self) -> None:
+        """Another part of the response may take the time of an exchange."""
+        self._patience.start()
+
 
 class _GuardedTls(_Guarded, HTTPSConnection):
     pass
@@ -148,6 +153,13 @@ class _Pool(HTTPConnectionPool):
 
 class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _GuardedTls
+
+
+def go_on(response: BaseHTTPResponse) -> None:
+    """Let another part of a response that is read while it comes have the time of an exchange for itself."""
+    connection = response.connection
+    if isinstance(connection, _Guarded):
+        connection.go_on()
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:

@@ -2,7 +2,7 @@
 
 A range that broke is asked for again alone, each has the time of a response for itself, and the next one is on its way
 while one is read. Distribution-spec v1.1, "Pulling blobs": "A GET request to a blob endpoint MAY support range
-requests"; from a registry that ignores them only what fits in `_WHOLE` bytes is read.
+requests"; from a registry that ignores them (Gitea, Forgejo) the blob is read as it comes, and breaks off for good.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from attest.core.oci import Descriptor
 from attest.errors import LimitExceeded, StoreMisbehaved
 
 _RANGE: Final = 8 * limits.MIB
-_WHOLE: Final = 64 * limits.MIB
+
+
+class _NoRanges(Exception):
+    """The registry answers with the whole blob, whatever part of it is asked for."""
 
 
 def stream_blob(repository: RemoteRepository, blob: Descriptor) -> Iterator[bytes]:
@@ -26,7 +29,7 @@ def stream_blob(repository: RemoteRepository, blob: Descriptor) -> Iterator[byte
 
     Raises:
         NotFound: the repository does not hold it.
-        StoreError, DeadlineExceeded: it could not be read, or the registry serves no ranges of a large one.
+        StoreError, DeadlineExceeded: it could not be read.
     """
     if blob.size <= _RANGE:
         yield repository.blob(blob, limit=_RANGE)
@@ -35,7 +38,11 @@ def stream_blob(repository: RemoteRepository, blob: Descriptor) -> Iterator[byte
         coming = ahead.submit(_range, repository, blob, 0)
         at = 0
         while at < blob.size:
-            piece = coming.result()
+            try:
+                piece = coming.result()
+            except _NoRanges:
+                yield from _whole(repository, blob)
+                return
             at += len(piece)
             if at < blob.size:
                 coming = ahead.submit(_range, repository, blob, at)
@@ -43,7 +50,11 @@ def stream_blob(repository: RemoteRepository, blob: Descriptor) -> Iterator[byte
 
 
 def _range(repository: RemoteRepository, blob: Descriptor, start: int) -> bytes:
-    """So many bytes from `start` on; all of the blob where the registry serves no ranges and it is small."""
+    """So many bytes from `start` on.
+
+    Raises:
+        _NoRanges: the first range was answered with all of the blob.
+    """
     what = f"the blob {blob.digest} of {repository.repository}"
     end = min(start + _RANGE, blob.size)
     try:
@@ -51,20 +62,32 @@ def _range(repository: RemoteRepository, blob: Descriptor, start: int) -> bytes:
             repository.url(f"blobs/{blob.digest}"),
             scope=repository.scope,
             what=what,
-            limit=blob.size if blob.size <= _WHOLE else _RANGE,
+            limit=_RANGE,
             headers={"Range": f"bytes={start}-{end - 1}"},
         )
     except LimitExceeded as error:
-        raise StoreMisbehaved(
-            f"{repository.client.host} serves no parts of {what}, which has {blob.size} bytes",
-            hint=f"copy the image into a layout first: skopeo copy docker://{repository.repository}@... oci:PATH:TAG",
-        ) from error
+        if start == 0:
+            raise _NoRanges from error
+        raise StoreMisbehaved(f"{repository.client.host} serves some parts of {what} and not others") from error
     if answer.status == 206:
         if len(answer.body) != end - start:
             raise StoreMisbehaved(f"{repository.client.host} served {len(answer.body)} bytes for a range of {what}")
         return answer.body
-    if answer.status == 200 and start == 0:
-        if len(answer.body) != blob.size:
-            raise StoreMisbehaved(f"{what} has {len(answer.body)} bytes, and not the {blob.size} of its descriptor")
-        return answer.body
+    if answer.status == 200:
+        raise StoreMisbehaved(f"{what} has {len(answer.body)} bytes, and not the {blob.size} of its descriptor")
     raise unexpected(answer, what, repository.client.host)
+
+
+def _whole(repository: RemoteRepository, blob: Descriptor) -> Iterator[bytes]:
+    what = f"the blob {blob.digest} of {repository.repository}"
+    answer = repository.client.open(
+        repository.url(f"blobs/{blob.digest}"), scope=repository.scope, what=what, limit=blob.size
+    )
+    if answer.pieces is None:
+        raise unexpected(answer, what, repository.client.host)
+    size = 0
+    for piece in answer.pieces:
+        size += len(piece)
+        yield piece
+    if size != blob.size:
+        raise StoreMisbehaved(f"{what} has {size} bytes, and not the {blob.size} of its descriptor")

@@ -26,7 +26,7 @@ from urllib3.exceptions import (
 from urllib3.util import Timeout
 
 from attest.adapters.registry.addresses import check_address
-from attest.adapters.registry.connections import Outgoing, make_pool, tls_context
+from attest.adapters.registry.connections import Outgoing, go_on, make_pool, tls_context
 from attest.errors import DocumentInvalid, LimitExceeded, StoreMisbehaved, Unreachable
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _CONNECTIONS: Final = 32
 _CHUNK: Final = 256 * 1024
+_PIECE: Final = 1024 * 1024
 _REASON_LIMIT: Final = 64 * 1024
 """Bytes that are read of the body of a refusal; it only serves to name a reason."""
 
@@ -79,6 +80,8 @@ class Request:
     """The exact number of bytes of a 200's body, where it is known."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | Streamed | None = field(default=None, repr=False)
+    keep_open: bool = False
+    """Leave the body of a 200 to `Answer.pieces`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,8 @@ class Answer:
     status: int
     headers: HTTPHeaderDict = field(repr=False)
     body: bytes = field(repr=False)
+    pieces: Iterator[bytes] | None = field(default=None, repr=False)
+    """The body of a 200 that was kept open, as it comes; what `Transport.exchange` raises, it raises too."""
 
     @property
     def media_type(self) -> str | None:
@@ -132,6 +137,9 @@ class Transport:
                 preload_content=False,
                 decode_content=False,
             )
+            if request.keep_open and response.status == 200:
+                pieces = self._pieces(request, response)
+                return Answer(status=response.status, headers=response.headers, body=b"", pieces=pieces)
             try:
                 answer = _read(request, response)
             except BaseException:
@@ -142,6 +150,28 @@ class Transport:
             self._settings.deadline.remaining()
             raise _translated(error, request, self._settings) from error
         return answer
+
+    def _pieces(self, request: Request, response: BaseHTTPResponse) -> Iterator[bytes]:
+        """The body piece by piece, at most `request.limit` bytes; each piece has the time of a response for itself."""
+        try:
+            _check_encoding(request, response)
+            length = 0
+            while True:
+                go_on(response)
+                piece = response.read(_PIECE)
+                if not piece:
+                    break
+                length += len(piece)
+                if length > request.limit:
+                    raise _too_large(request, None)
+                yield piece
+        except BaseException as error:
+            response.close()
+            if not isinstance(error, HTTPError | HTTPException | OSError | ValueError):
+                raise
+            self._settings.deadline.remaining()
+            raise _translated(error, request, self._settings) from error
+        response.release_conn()
 
     def _pool(self, origin: Origin) -> HTTPConnectionPool:
         with self._lock:
@@ -197,9 +227,7 @@ def _read(request: Request, response: BaseHTTPResponse) -> Answer:
     wanted = response.status < 300
     if not wanted:
         return Answer(status=response.status, headers=response.headers, body=_read_reason(response))
-    encoding = response.headers.get("Content-Encoding", "identity")
-    if encoding.strip().lower() != "identity":
-        raise StoreMisbehaved(f"{request.what} came encoded, though this was not asked for")
+    _check_encoding(request, response)
     exact = request.size if response.status == 200 else None
     limit = request.limit if exact is None else exact
     declared = response.length_remaining
@@ -215,6 +243,12 @@ def _read(request: Request, response: BaseHTTPResponse) -> Answer:
     if exact is not None and length != exact:
         raise StoreMisbehaved(f"{request.what} has {length} bytes, and not the {exact} of its descriptor")
     return Answer(status=response.status, headers=response.headers, body=b"".join(chunks))
+
+
+def _check_encoding(request: Request, response: BaseHTTPResponse) -> None:
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        raise StoreMisbehaved(f"{request.what} came encoded, though this was not asked for")
 
 
 def _read_reason(response: BaseHTTPResponse) -> bytes:
