@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from attest.core.imagefacts import ImageFacts, PlatformFacts, Sizes
 from attest.core.oci import Platform
 from attest.core.reference import Digest
+from attest.errors import EXIT_PASSED, EXIT_REFUSED, EXIT_UNDECIDED
 
 LOCK_DRIFT: Final = "lock.drift"
 """The id of the check that compares an image with its lock."""
@@ -38,6 +39,9 @@ class Outcome(enum.Enum):
     PASSED = "passed"
     FAILED = "failed"
     UNDECIDED = "undecided"
+
+
+_EXIT: Final = {Outcome.PASSED: EXIT_PASSED, Outcome.FAILED: EXIT_REFUSED, Outcome.UNDECIDED: EXIT_UNDECIDED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +213,7 @@ class Report:
     @property
     def exit(self) -> int:
         """The exit code: 1 with a violation, else 3 if something could not be decided, else 0."""
-        return {Outcome.FAILED: 1, Outcome.UNDECIDED: 3, Outcome.PASSED: 0}[self.outcome]
+        return _EXIT[self.outcome]
 
 
 class Lock(Protocol):

@@ -53,6 +53,7 @@ def test_a_user_that_is_not_root(user: str) -> None:
         ("root", "its uid is 0"),
         ("toor", "its uid is 0"),
         ("twice", "its uid is 0"),
+        ("1234", "its uid is 0"),
         ("-1", "no id that an account can have"),
         ("4294967295", "no id that an account can have"),
         ("4294967296", "no id that an account can have"),
@@ -70,7 +71,7 @@ def test_a_user_that_is_not_root(user: str) -> None:
 )
 def test_a_user_that_is_root_or_nobody_knows(user: str, problem: str) -> None:
     """Root in every form, an id that wraps around to it, and a name that the image does not resolve, are violations."""
-    accounts = (*GOOD.accounts, account("toor", 0), account("twice", 7), account("twice", 0))
+    accounts = (*GOOD.accounts, account("toor", 0), account("twice", 7), account("twice", 0), account("1234", 0))
     report = check("user.nonroot: true", dataclasses.replace(with_config(user=user), accounts=accounts))
     assert (report.exit, places(report)) == (1, ["User"])
     assert problem in messages(report)
@@ -138,6 +139,25 @@ def test_vectors(key: str, place: str, demand: str, vector: tuple[str, ...] | No
     report = check(f"config.{key}: {demand}", with_config(**changes))
     assert places(report) == ([] if problem is None else [place])
     assert (problem or "") in messages(report)
+
+
+@pytest.mark.parametrize(
+    ("start", "cmd", "expected"),
+    [
+        (("/bin/sh",), ("-c", "a"), "together need a shell"),
+        (("/usr/bin/tini", "--", "bash"), ("-e", "-c", "a"), "together need a shell"),
+        (("/bin/sh",), ("/entry.sh",), ""),
+        (("/bin/sh", "-c", "a"), ("b",), ""),
+        (None, ("/bin/sh", "-c", "a"), "the command needs a shell"),
+    ],
+)
+def test_a_shell_that_gets_its_text_from_the_command(
+    start: tuple[str, ...] | None, cmd: tuple[str, ...], expected: str
+) -> None:
+    """An entry point that is a shell and a command that is its text are the shell form in two halves."""
+    report = check("config.cmd: true", with_config(entrypoint=start, cmd=cmd))
+    assert places(report) == (["Cmd"] if expected else [])
+    assert expected in messages(report)
 
 
 @pytest.mark.parametrize(

@@ -49,19 +49,19 @@ def user_nonroot(case: Case, parameters: UserParameters) -> Iterator[Finding]:
 
 
 def _user(case: Case, name: str) -> Iterator[Finding]:
+    accounts = [account for account in case.facts.accounts if account.name == name]
     if not name:
         yield case.violation("User", "no user is set, so that the container runs as root")
-        return
-    if _NUMBER.fullmatch(name):
-        number = _id(name)
-        if number == 0:
-            yield case.violation("User", f"the user {name[:80]!r} is root")
-        elif number is None:
-            yield case.violation("User", f"the user {name[:80]!r} is no id that an account can have")
-        return
-    accounts = [account for account in case.facts.accounts if account.name == name]
-    if any(account.uid == 0 for account in accounts):
+    elif any(
+        account.uid == 0 for account in accounts
+    ):  # also a number that is a name: some programs look for that first
         yield case.violation("User", f"the user {name[:80]!r} is root: its uid is 0")
+    elif _NUMBER.fullmatch(name):
+        number = _id(name)
+        if number is None:
+            yield case.violation("User", f"the user {name[:80]!r} is no id that an account can have")
+        elif number == 0:
+            yield case.violation("User", f"the user {name[:80]!r} is root")
     elif not accounts:
         unread = list(case.unread("accounts"))
         yield from unread
@@ -92,8 +92,12 @@ def config_entrypoint(case: Case, demanded: Demanded | tuple[str, ...]) -> Itera
 
 
 def config_cmd(case: Case, demanded: Demanded | tuple[str, ...]) -> Iterator[Finding]:
-    """The command is there, in exec form, and the demanded one."""
-    return _vector(case, "Cmd", "command", case.facts.config.cmd, demanded)
+    """The command is there, in exec form behind the entry point, and the demanded one."""
+    config = case.facts.config
+    yield from _vector(case, "Cmd", "command", config.cmd, demanded)
+    start, cmd = config.entrypoint or (), config.cmd or ()
+    if not any(is_shell_form(vector, config.shell) for vector in (start, cmd)) and is_shell_form(start + cmd, None):
+        yield case.violation("Cmd", f"entry point and command together need a shell: {shown(start + cmd)}")
 
 
 def _vector(
