@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import spawn
+from tests.cli.running import clean_environment, spawn
 from tests.cli.scene import COMMIT, TEST_RESULT
 from tests.e2e.promotion import NOTE, SBOM, Stage, fallback_tag_of, make_stage
 from tests.parts.cosign import Cosign
@@ -115,7 +115,8 @@ def test_what_is_signed_while_it_is_copied_counts(
     with proxy.running():
         stage = make_stage(tmp_path / "stage", docker_registry, proxy.registry, sample_image)
         failed = stage.scene.sign_arguments("e2e", "--result", "failed", "--run-id", "2")
-        proxy.event = lambda: spawn(*failed, cwd=stage.scene.folder, **stage.scene.environment)
+        environment = clean_environment(stage.scene.folder, **stage.scene.environment)
+        proxy.event = lambda: spawn(*failed, cwd=stage.scene.folder, environment=environment)
         ended = stage.promote("--format", "json")
         assert ended.code == 1, ended.err
         assert ended.document["refused_at"] == "destination"

@@ -82,6 +82,7 @@ def test_a_whole_answer_that_fails_is_an_error(
     fault: faults.Fault, error: type[AttestError], faulty: FaultyRegistry
 ) -> None:
     """Where the one answer breaks, is encoded, is another one or hardly moves, the reading ends with an error."""
+    faulty.add_blob(CONTENT)
     faulty.misbehave(faults.serve(CONTENT), "/blobs/", times=1)
     faulty.misbehave(fault, "/blobs/")
     store = RegistryStore(impatient(response_timeout=0.3))
