@@ -49,12 +49,11 @@ def user_nonroot(case: Case, parameters: UserParameters) -> Iterator[Finding]:
 
 
 def _user(case: Case, name: str) -> Iterator[Finding]:
+    # Also an account whose name is a number: some programs look for a name first.
     accounts = [account for account in case.facts.accounts if account.name == name]
     if not name:
         yield case.violation("User", "no user is set, so that the container runs as root")
-    elif any(
-        account.uid == 0 for account in accounts
-    ):  # also a number that is a name: some programs look for that first
+    elif any(account.uid == 0 for account in accounts):
         yield case.violation("User", f"the user {name[:80]!r} is root: its uid is 0")
     elif _NUMBER.fullmatch(name):
         number = _id(name)
