@@ -249,7 +249,7 @@ def test_more_than_is_listed_is_refused(both: Both, monkeypatch: pytest.MonkeyPa
     """A destination that would have more attestations than a verifier reads gets none of them listed."""
     plan = both.plan()
     monkeypatch.setattr(limits, "REFERRERS", 1)
-    with pytest.raises(LimitExceeded, match="more than 1 (attestations|manifests)"):
+    with pytest.raises(LimitExceeded, match=r"more than 1 (attestations|manifests)"):
         both.copy(plan)
     assert not [tag for tag in puts(both.target) if ".attest-" in tag]
 
