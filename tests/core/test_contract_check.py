@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from attest.core.contract import check_image
 from attest.core.contract.table import CHECKS
 from attest.core.finding import LOCK_DRIFT, CheckResult, Finding, FoundLayer, Outcome, Standing, Use
+from attest.core.imagefacts import BuildStep, Place, SecretFound
 from attest.core.oci import Platform
 from attest.core.statement import format_time
 from tests.core.contract_cases import RIGHT
@@ -96,6 +97,16 @@ def test_each_input_that_is_missing_is_said() -> None:
         "lock.drift",
     ]
     assert {result.outcome for result in report.results} == {Outcome.PASSED, Outcome.UNDECIDED}
+
+
+def test_no_value_of_a_variable_is_told() -> None:
+    """Whatever a contract finds wrong, no message has the value of a variable or a build step of the history."""
+    bad = with_config(dataclasses.replace(with_files(SU), history=(BuildStep(created_by="RUN --key canary-7"),)))
+    bad = with_config(bad, env=(("PASSWORD", "canary-7"),), user="", workdir="", entrypoint=None, healthcheck=None)
+    secret = SecretFound(rule="named-secret", place=Place.ENV, name="PASSWORD", layer=None)
+    report = check(EVERY_CHECK, dataclasses.replace(bad, secrets=(secret,)))
+    assert len(places(report)) >= 6
+    assert "canary-7" not in repr(report)
 
 
 def test_only_what_is_named_is_checked() -> None:
