@@ -112,7 +112,7 @@ def _platform(name: str, before: PlatformFacts, after: PlatformFacts) -> Platfor
 
 def _document(facts: PlatformFacts) -> dict[str, Json]:
     """As a lock has it, with what a lock leaves out because it differs from build to build."""
-    document = platform_document(locked_platform(facts, base_layers=None))
+    document = platform_document(locked_platform(facts))
     config = facts.config
     document["config"] |= {
         "annotations": dict(facts.annotations),

@@ -11,9 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from attest.core.finding import LOCK_DRIFT, Finding, FoundLayer, Standing
-from attest.core.imagechange import ChangeKind
 from attest.core.imagefacts import ImageFacts, PlatformFacts, Sizes
-from attest.core.jsonpointer import pointer
 from attest.core.lockdocument import (
     SIZE_LIMIT,
     ContractLock,
@@ -25,7 +23,16 @@ from attest.core.lockdocument import (
     lock_schema,
     read_lock,
 )
-from attest.core.lockdrift import EVERY_PART, Drift, Part, SizeFits, compare, image_drift, platform_drift
+from attest.core.lockdrift import (
+    EVERY_PART,
+    Drift,
+    Part,
+    SizeFits,
+    base_update,
+    compare,
+    image_drift,
+    platform_drift,
+)
 from attest.core.locked import (
     diff_ids,
     locked_platform,
@@ -69,12 +76,12 @@ def make_lock(facts: ImageFacts, *, contract: LockedContract, baseline: ImageFac
     bases = None if baseline is None else platforms_by_name(baseline)
     platforms: dict[str, LockedPlatform] = {}
     for name, platform in platforms_by_name(facts).items():
-        count = None
-        if bases is not None:
+        base = None
+        if baseline is not None and bases is not None:
             if name not in bases:
                 raise UsageError(f"the baseline has nothing for {name}")
-            count = _base_layers(name, platform, bases[name])
-        platforms[name] = locked_platform(platform, base_layers=count)
+            base = _proven(name, platform, baseline, bases[name])
+        platforms[name] = locked_platform(platform, base=base)
     return ContractLock(contract=contract, platforms=platforms)
 
 
@@ -115,31 +122,20 @@ def update_lock(
 def update_drift(
     before: ContractLock, after: ContractLock, facts: ImageFacts, *, parts: frozenset[Part] = EVERY_PART
 ) -> tuple[Drift, ...]:
-    """What is in a lock that was updated from an image, and was not before: sizes to the byte, and layers of a base
-    that were not locked."""
-    found = list(compare(before, facts, contract=after.contract, parts=parts, size_fits=lambda _, old, new: old == new))
-    for name in sorted(before.platforms.keys() & after.platforms.keys()):
-        old, new = before.platforms[name].base.diff_ids, after.platforms[name].base.diff_ids
-        where = pointer("platforms", name, "base", "diff_ids")
-        if old != new and not any(each.pointer.startswith(where) for each in found):
-            count = len(new or ())
-            first = f"the layers of the base are locked now: {count}"
-            found.append(
-                Drift(
-                    kind=ChangeKind.ADDED if old is None else ChangeKind.CHANGED,
-                    part=Part.BASE,
-                    platform=name,
-                    pointer=where,
-                    place="/base/diff_ids",
-                    name="base layers",
-                    expected=None if old is None else list(old),
-                    actual=list(new or ()),
-                    package=None,
-                    origin=None,
-                    message=first if old is None else f"the base had {len(old)} layers and has {count}",
-                )
-            )
-    return tuple(found)
+    """What is in a lock that was updated from an image, and was not before; sizes to the byte."""
+    by_content = compare(
+        before,
+        facts,
+        contract=after.contract,
+        parts=parts - {Part.BASE},
+        size_fits=lambda _, old, new: old == new,
+    )
+    by_base = [
+        drift
+        for name in sorted(before.platforms.keys() & after.platforms.keys())
+        for drift in base_update(name, before.platforms[name].base, after.platforms[name].base)
+    ]
+    return (*by_content, *by_base)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,16 +187,16 @@ _OF_PLATFORM: Final = EVERY_PART - {Part.CONTRACT, Part.PLATFORMS}
 """The parts that are members of a `LockedPlatform`, by their names."""
 
 
-def _base_layers(name: str, image: PlatformFacts, base: PlatformFacts) -> int:
-    """How many layers a base has.
+def _proven(name: str, image: PlatformFacts, baseline: ImageFacts, base: PlatformFacts) -> LockedBase:
+    """What is locked of a base that is at hand.
 
     Raises:
-        UsageError: the image does not begin with them.
+        UsageError: the image does not begin with its layers.
     """
     wanted, there = diff_ids(base), diff_ids(image)
     if there[: len(wanted)] != wanted:
         raise UsageError(f"the image was not built on the baseline: {name} does not begin with its layers")
-    return len(wanted)
+    return LockedBase(name=image.base.name, digest=baseline.digest, diff_ids=wanted)
 
 
 def _same_base(name: str, before: LockedBase, after: LockedBase, facts: PlatformFacts) -> LockedBase:
@@ -211,7 +207,7 @@ def _same_base(name: str, before: LockedBase, after: LockedBase, facts: Platform
             f"{name} no longer begins with the layers of the base that is locked",
             hint="name the image that it was built on with --baseline",
         )
-    return replace(after, diff_ids=before.diff_ids)
+    return replace(after, digest=before.digest, diff_ids=before.diff_ids)
 
 
 def _finding(drift: Drift, platform: Platform | None) -> Finding:

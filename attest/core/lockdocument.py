@@ -108,7 +108,7 @@ class LockedBase(_Strict):
     name: str | None
     """What the image claims."""
     digest: str | None
-    """What the image claims."""
+    """Of the base itself where its layers are known, and then for information; else what the image claims."""
     diff_ids: tuple[_Digest, ...] | None
     """The layers of the base, as the base itself has them; None where it was not at hand, and only claims are known."""
 

@@ -11,7 +11,7 @@ from attest.core.imagechange import Change, ChangeKind, Changes, change
 from attest.core.imagefacts import ImageFacts, PlatformFacts
 from attest.core.imageorigin import Origin, Origins
 from attest.core.jsonpointer import pointer
-from attest.core.lockdocument import ContractLock, LockedContract, LockedPlatform, platform_document
+from attest.core.lockdocument import ContractLock, LockedBase, LockedContract, LockedPlatform, platform_document
 from attest.core.locked import diff_ids, locked_platform, platforms_by_name, unread_packages, unread_words
 from attest.core.packagechange import PackageChange
 from attest.core.strictjson import Json
@@ -140,10 +140,9 @@ def platform_drift(
     size_fits: SizeFits | None = None,
 ) -> Iterator[Drift]:
     """What concerns one platform. Packages that could not be read are passed over: ask `unread_packages` first."""
-    base_layers = None if locked.base.diff_ids is None else len(locked.base.diff_ids)
     changes = Changes(
         before=platform_document(locked),
-        after=platform_document(locked_platform(facts, base_layers=base_layers)),
+        after=platform_document(locked_platform(facts)),
         origins=Origins(facts),
     )
     found: dict[Part, Callable[[], Iterator[Change]]] = {
@@ -159,9 +158,20 @@ def platform_drift(
             yield from (_drift(name, part, change) for change in of_part())
 
 
+def base_update(platform: str, before: LockedBase, after: LockedBase) -> Iterator[Drift]:
+    """How what is locked of a base differs from what was."""
+    for key, name in (("diff_ids", "list of base layers"), ("digest", "base digest"), ("name", "base name")):
+        old, new = getattr(before, key), getattr(after, key)
+        if old != new:
+            yield _drift(platform, Part.BASE, change((key,), name, _listed(old), _listed(new), None))
+
+
 def _base(changes: Changes, facts: PlatformFacts) -> Iterator[Change]:
     before, after = changes.before["base"], changes.after["base"]
-    for key in ("digest", "name"):
+    # What is claimed of the digest is worth nothing where the layers are known. Builders that keep a layer for each
+    # step claim that of the image before the last step, which is another one in every build.
+    claims = ("name",) if before["diff_ids"] is not None else ("digest", "name")
+    for key in claims:
         if before[key] != after[key]:
             origin = changes.origins.of_setting("labels", f"org.opencontainers.image.base.{key}")
             yield change((key,), f"base {key}", before[key], after[key], origin)
@@ -172,6 +182,10 @@ def _base(changes: Changes, facts: PlatformFacts) -> Iterator[Change]:
             origin = changes.origins.of_layer(None if actual is None else position)
             yield change(("diff_ids", position), f"base layer {position}", locked, actual, origin)
             return
+
+
+def _listed(value: str | tuple[str, ...] | None) -> Json:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _size(changes: Changes, fits: SizeFits | None) -> Iterator[Change]:

@@ -68,14 +68,10 @@ def unread_words(unread: Unread) -> str:
     return f"the {unread.what} in {unread.path} cannot be read: {unread.reason}"
 
 
-def locked_platform(facts: PlatformFacts, *, base_layers: int | None) -> LockedPlatform:
-    """What is locked of one platform; the lowest `base_layers` of its layers are those of its base, None if unknown."""
+def locked_platform(facts: PlatformFacts, *, base: LockedBase | None = None) -> LockedPlatform:
+    """What is locked of one platform. Of its base it is what the image claims, unless something else is known."""
     return LockedPlatform(
-        base=LockedBase(
-            name=facts.base.name,
-            digest=facts.base.digest,
-            diff_ids=None if base_layers is None else diff_ids(facts)[:base_layers],
-        ),
+        base=base or _claimed(facts),
         config=_config(facts.config),
         executables=tuple(sorted({file.path for file in facts.executables})),
         packages=tuple(sorted({each.purl for each in facts.packages if each.view is View.EFFECTIVE})),
@@ -85,6 +81,13 @@ def locked_platform(facts: PlatformFacts, *, base_layers: int | None) -> LockedP
         },
         size=LockedSize(compressed=facts.sizes.compressed, unpacked=facts.sizes.unpacked, wasted=facts.sizes.wasted),
     )
+
+
+def _claimed(facts: PlatformFacts) -> LockedBase:
+    """A digest without a name is left out: nobody can look it up, and buildah writes that of an image that it made on
+    the way."""
+    name = facts.base.name
+    return LockedBase(name=name, digest=None if name is None else facts.base.digest, diff_ids=None)
 
 
 def diff_ids(facts: PlatformFacts) -> tuple[Digest, ...]:

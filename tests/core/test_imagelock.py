@@ -92,10 +92,17 @@ def test_the_same_image_has_the_same_lock() -> None:
 @pytest.mark.parametrize("label", sorted(CHANGING_LABELS))
 def test_labels_that_differ_from_build_to_build_are_left_out(label: str) -> None:
     """No label that every build changes is in the lock; the base's claims stand in the part of the base."""
-    labelled = image(BASE, config={"Labels": {label: "x"}})
+    labelled = image(BASE, config={"Labels": {label: "x"}}, annotations={"org.opencontainers.image.base.name": "base"})
     platform = lock(labelled).platforms["linux/amd64"]
     assert platform.config.labels == {}
-    assert [platform.base.name, platform.base.digest].count("x") == label.startswith("org.opencontainers.image.base.")
+    digest = "x" if label == "org.opencontainers.image.base.digest" else None
+    assert (platform.base.name, platform.base.digest) == ("base", digest)
+
+
+def test_a_digest_of_a_base_without_a_name_is_left_out() -> None:
+    """A digest that stands for nothing that has a name is no claim of a base."""
+    labelled = image(BASE, config={"Labels": {"org.opencontainers.image.base.digest": "x"}})
+    assert lock(labelled).platforms["linux/amd64"].base.digest is None
 
 
 def test_a_variable_that_stands_twice_keeps_both_values() -> None:
@@ -269,22 +276,23 @@ def test_an_update_says_what_is_new_in_the_lock() -> None:
     assert update_drift(after, after, whole(OTHER), parts=parts) == ()
 
 
-def test_an_update_says_which_layers_are_the_base_now() -> None:
-    """Layers of a base are told when they are locked at first, and when there are fewer; those that drift only once."""
+def test_an_update_says_what_is_locked_of_the_base() -> None:
+    """Digest and layers of a base are told when they are locked, and when they become others."""
     none = lock()
     one = make_lock(whole(GOOD), contract=CONTRACT, baseline=whole(UPSTREAM))
     two = make_lock(whole(GOOD), contract=CONTRACT, baseline=whole(GOOD))
     first, second = (layer.diff_id for layer in GOOD.layers)
-    told = only(list(update_drift(none, one, whole(GOOD))))
-    assert (told.kind.value, told.expected, told.actual) == ("added", None, [first])
-    assert told.message == "the layers of the base are locked now: 1"
-    told = only(list(update_drift(two, one, whole(GOOD))))
-    assert (told.kind.value, told.expected, told.actual) == ("changed", [first, second], [first])
-    assert told.message == "the base had 2 layers and has 1"
+    layers, digest = update_drift(none, one, whole(GOOD))
+    assert (layers.kind.value, layers.expected, layers.actual) == ("added", None, [first])
+    assert layers.message == f'list of base layers ["{first}"] is new'
+    assert (digest.kind.value, digest.expected, digest.actual) == ("added", None, whole(UPSTREAM).digest)
+    layers, digest = update_drift(two, one, whole(GOOD))
+    assert (layers.kind.value, layers.expected, layers.actual) == ("changed", [first, second], [first])
+    assert (digest.kind.value, digest.expected) == ("changed", whole(GOOD).digest)
     assert update_drift(one, one, whole(GOOD)) == ()
     other = make_lock(whole(OTHER), contract=CONTRACT, baseline=whole(OTHER))
     found = update_drift(one, other, whole(OTHER), parts=frozenset({Part.BASE}))
-    assert [each.pointer for each in found if "diff_ids" in each.pointer] == ["/platforms/linux~1amd64/base/diff_ids/0"]
+    assert [each.place for each in found] == ["/base/diff_ids", "/base/digest", "/base/name"]
 
 
 # ---- as the checks of a contract ask it

@@ -237,6 +237,15 @@ def test_another_base_is_drift_at_its_first_layer() -> None:
     assert (empty.kind.value, empty.origin) == ("removed", None)
 
 
+def test_what_is_claimed_of_a_digest_counts_only_where_nothing_is_known() -> None:
+    """With the layers of the base locked another claim of its digest is no drift, and without them it is."""
+    label = "org.opencontainers.image.base.digest"
+    named = {"org.opencontainers.image.base.name": "debian:12"}
+    before, after = (image(BASE, config={"Labels": {label: value}}, annotations=named) for value in ("1", "2"))
+    assert based(after, before) == []
+    assert only(drift(after, before)).place == "/base/digest"
+
+
 def test_a_base_drifts_once() -> None:
     """What stands on a layer that is another one follows from that: only the lowest of them is told."""
     upper: Layer = ("RUN upper", [File("upper")])
