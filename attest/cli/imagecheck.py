@@ -11,7 +11,7 @@ import click
 from attest.cli.claims import source_options
 from attest.cli.contractlane import CONTRACT_LANE, SigningOptions, finish, prepare
 from attest.cli.contracts import CheckOptions
-from attest.cli.options import registry_options, repository_option
+from attest.cli.options import repository_option, transfer_options
 from attest.cli.signers import SignerOptions, signer_options
 from attest.cli.stores import Connection
 from attest.cli.terminal import json_text
@@ -72,7 +72,7 @@ Examples:
 )
 @click.option("--no-push", is_flag=True, help="With --sign: attach it to nothing; needs --output.")
 @repository_option
-@registry_options
+@transfer_options
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> int:
     """Hold IMAGE against a contract: which user runs it, what is in it, and what it was built on.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attest.cli.options import format_option, registry_options
+from attest.cli.options import format_option, transfer_options
 from attest.cli.stores import Connection, Stores
 from attest.cli.terminal import escape
 from attest.core.oci import Platform, parse_platform
@@ -32,7 +32,7 @@ Examples:
     "--platform", "platforms", metavar="OS/ARCH", multiple=True, help="Of an index only this platform; repeatable."
 )
 @format_option
-@registry_options
+@transfer_options
 def command(
     image: str,
     platforms: tuple[str, ...],
