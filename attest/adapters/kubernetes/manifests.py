@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from attest.core.kubernetes import Role, Workload, repository_of
@@ -23,6 +23,8 @@ from attest.errors import DocumentInvalid
 MANIFEST: Final = 8 * 1024 * 1024
 """Bytes of one file."""
 
+_DEPTH: Final = 100
+"""Collections in collections; the schemas in a CustomResourceDefinition go deep."""
 _QUOTES: Final = {None: "", "'": "'", '"': '"'}
 _LISTS: Final = frozenset(Role)
 
@@ -99,9 +101,13 @@ class _Reader:
     def _documents(self, text: str) -> list[Any]:
         yaml = YAML(typ="safe", pure=True)
         try:
+            depth = 0
             for event in yaml.parse(text):
                 if isinstance(event, AliasEvent):
                     self._fail(event.start_mark, "an alias (*); write the value out")
+                depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+                if depth > _DEPTH:
+                    self._fail(event.start_mark, f"nested deeper than {_DEPTH}")
             return [node for node in YAML(typ="safe", pure=True).compose_all(text) if node is not None]
         except MarkedYAMLError as error:
             self._fail(error.problem_mark or error.context_mark, f"this is not YAML: {error.problem or error.context}")
@@ -130,7 +136,8 @@ class _Reader:
         for container in self._containers(item):
             image = self._members(container)["image"]
             if not isinstance(image, ScalarNode) or image.style not in _QUOTES or not image.value:
-                self._fail(image.start_mark, "an image that is no text on one line")
+                place = image if image.value else container  # what is empty begins wherever the next thing stands
+                self._fail(place.start_mark, "an image that is no text on one line")
             if not workload.kind or not workload.name:
                 self._fail(item.start_mark, "an object with containers that has no `kind`, or no `metadata.name`")
             yield ImagePlace(
