@@ -25,7 +25,10 @@ def candidates(
         services: The services that the environment has today, and the repositories that they are bound to.
         undone: What is rolled back.
     """
-    healthy = {one.release.key: one for one in history.newest_first() if one.healthy and one.planned.waiver is None}
+    healthy: dict[Digest, Delivery] = {}
+    for delivery in history.newest_first():
+        if delivery.healthy and delivery.planned.waiver is None:
+            healthy.setdefault(delivery.release.key, delivery)
     found: dict[Digest, Candidate] = {}
     for delivery in history.newest_first():
         key = delivery.release.key

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 
 from attest.core.delivery.history import EnvironmentHistory
 from attest.core.delivery.records import Cause, Kind, Planned, Trigger
@@ -32,6 +33,8 @@ def obstacle(
             return _bad(planned, history) or _frozen(history, environment, now)
         case Kind.DEPLOY:
             return _bad(planned, history) or _hold(planned, history) or _frozen(history, environment, now)
+        case other:
+            assert_never(other)
 
 
 def freeze(history: EnvironmentHistory, environment: Environment, *, now: datetime) -> str | None:

@@ -1,0 +1,219 @@
+"""The fold of deliveries against a naive model, over whatever commands and crashes hypothesis thinks of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from attest.core.delivery.candidates import candidates
+from attest.core.delivery.history import Delivery, EnvironmentHistory, fold
+from attest.core.delivery.machine import ENDS, UNFINISHED, Phase
+from attest.core.delivery.records import (
+    Applying,
+    Cause,
+    Erred,
+    Failed,
+    Held,
+    Kind,
+    Probing,
+    Refused,
+    Released,
+    Stage,
+    Superseded,
+    Trigger,
+)
+from attest.core.reference import Repository
+from tests.core.make import digest
+from tests.core.make_delivery import ENVIRONMENT, Book, planned, release, verified
+
+NUMBERS = st.integers(1, 4)
+SERVICES = {"app": Repository(host="registry.example.org", path="plex/app")}
+
+
+@dataclass(slots=True)
+class Naive:
+    """What a person would keep on a sheet of paper."""
+
+    release_of: dict[int, int] = field(default_factory=dict)
+    waived: set[int] = field(default_factory=set)
+    reverts: dict[int, int] = field(default_factory=dict)
+    phase: dict[int, str] = field(default_factory=dict)
+    touched: list[int] = field(default_factory=list)
+    """In the order in which they first changed the environment."""
+    good: list[int] = field(default_factory=list)
+    """In the order in which they were planned."""
+    bad: set[int] = field(default_factory=set)
+    """Numbers of releases."""
+    hold: bool = False
+
+    @property
+    def open(self) -> int | None:
+        """The delivery that is not finished."""
+        busy = [number for number, phase in self.phase.items() if phase in {str(one) for one in UNFINISHED}]
+        return busy[-1] if busy else None
+
+
+class Deliveries(RuleBasedStateMachine):
+    """One environment, by its commands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.book = Book()
+        self.naive = Naive()
+        self.folded = (0, EnvironmentHistory(name=ENVIRONMENT))
+
+    def here(self) -> EnvironmentHistory:
+        """What the fold says."""
+        length = len(self.book.records)
+        if self.folded[0] != length:
+            self.folded = (length, fold(self.book).of(ENVIRONMENT))
+        return self.folded[1]
+
+    def _plan(self, of: int, kind: Kind, *, waived: bool = False, reverts: int | None = None) -> int:
+        waiver = digest("waiver") if waived else None
+        number = self.book.write(planned(release(of), kind, waiver=waiver, reverts=reverts))
+        self.naive.release_of[number] = of
+        self.naive.phase[number] = "planned"
+        if waived:
+            self.naive.waived.add(number)
+        if reverts is not None:
+            self.naive.reverts[number] = reverts
+        return number
+
+    def _end(self, number: int, phase: str) -> None:
+        naive = self.naive
+        naive.phase[number] = phase
+        undone = naive.reverts.get(number)
+        if undone is not None and number in naive.touched:
+            naive.phase[undone] = "rolled-back" if phase == "succeeded" else "rollback-failed"
+
+    @precondition(lambda self: self.naive.open is None)
+    @rule(of=NUMBERS, waived=st.booleans(), repair=st.booleans())
+    def plan(self, of: int, waived: bool, repair: bool) -> None:
+        """Somebody wants a release."""
+        self._plan(of, Kind.REPAIR if repair else Kind.DEPLOY, waived=waived)
+
+    @precondition(lambda self: self.naive.open is None and self.naive.touched)
+    @rule(data=st.data())
+    def plan_rollback(self, data: st.DataObject) -> None:
+        """Somebody wants back, to whatever the candidates offer."""
+        here = self.here()
+        assert here.current is not None
+        offered = [one for one in candidates(here, SERVICES, undone=here.current) if isinstance(one, Delivery)]
+        if not offered:
+            held = Held(reverts=here.current.number, trigger=Trigger.EXPLICIT, passed_over=(), message="nothing")
+            self.book.write(held)
+            self.naive.phase[here.current.number] = "held"
+            self.naive.bad.add(self.naive.release_of[here.current.number])
+            self.naive.hold = True
+            return
+        chosen = data.draw(st.sampled_from(offered))
+        assert self.naive.release_of[chosen.number] not in self.naive.bad
+        self._plan(self.naive.release_of[chosen.number], Kind.ROLLBACK, reverts=here.current.number)
+
+    @precondition(lambda self: self.naive.open is not None)
+    @rule()
+    def go_on(self) -> None:
+        """The next step that goes well; or the same again, after a crash."""
+        number = self.naive.open
+        assert number is not None
+        match self.naive.phase[number]:
+            case "planned":
+                self.book.write(verified(number, release(self.naive.release_of[number])))
+                self.naive.phase[number] = "verified"
+            case "verified":
+                self._apply(number)
+            case "applying":
+                self.book.write(Probing(deployment=number))
+                self.naive.phase[number] = "probing"
+            case _:
+                self.book.end(number, release(self.naive.release_of[number]), "succeeded")
+                self.naive.good.append(number)
+                self._end(number, "succeeded")
+
+    def _apply(self, number: int) -> None:
+        naive = self.naive
+        self.book.write(Applying(deployment=number))
+        naive.phase[number] = "applying"
+        if number in naive.touched:
+            return
+        if naive.touched:
+            old = naive.touched[-1]
+            if number in naive.reverts:
+                naive.phase[old] = "rolling-back"
+                naive.bad.add(naive.release_of[old])
+                naive.hold = True
+            elif naive.phase[old] != "rolled-back":
+                naive.phase[old] = "superseded"
+        naive.touched.append(number)
+
+    @precondition(lambda self: self.naive.open is not None and self.naive.open in self.naive.touched)
+    @rule()
+    def resume(self) -> None:
+        """Somebody was killed; the next one verifies again."""
+        number = self.naive.open
+        assert number is not None
+        self.book.write(verified(number, release(self.naive.release_of[number])))
+        self.naive.phase[number] = "verified"
+
+    @precondition(lambda self: self.naive.open is not None)
+    @rule(failed=st.booleans())
+    def go_wrong(self, failed: bool) -> None:
+        """It fails, or nobody can tell, or it is refused or given up where nothing was touched."""
+        number = self.naive.open
+        assert number is not None
+        if number not in self.naive.touched:
+            if self.naive.phase[number] == "planned" and failed:
+                self.book.write(Refused(deployment=number, cause=Cause.POLICY, message="no"))
+                self.naive.phase[number] = "refused"
+            else:
+                self.book.write(Superseded(deployment=number, message="given up"))
+                self.naive.phase[number] = "superseded"
+        elif failed:
+            self.book.write(Failed(deployment=number, message="bad", services={}, rollback=False))
+            self.naive.bad.add(self.naive.release_of[number])
+            self._end(number, "failed")
+        else:
+            self.book.write(Erred(deployment=number, stage=Stage.PROBING, message="nobody knows"))
+            self._end(number, "error")
+
+    @rule(of=NUMBERS, hold=st.booleans())
+    def lift(self, of: int, hold: bool) -> None:
+        """Somebody ends the hold, or lifts a mark."""
+        self.book.write(Released(hold=hold, releases=() if hold else (release(of).key,), reason="so"))
+        if hold:
+            self.naive.hold = False
+        else:
+            self.naive.bad.discard(of)
+
+    @invariant()
+    def the_fold_says_what_the_sheet_says(self) -> None:
+        """States, what should run, what was good last, what is bad, and the hold."""
+        here, naive = self.here(), self.naive
+        assert {number: str(one.phase) for number, one in here.deliveries.items()} == naive.phase
+        assert (None if here.current is None else here.current.number) == (naive.touched[-1] if naive.touched else None)
+        assert (None if here.unfinished is None else here.unfinished.number) == naive.open
+        assert {release(number).key for number in naive.bad} == set(here.bad)
+        assert (here.hold is not None) == naive.hold
+        good = [
+            number for number in naive.good if number not in naive.waived and naive.release_of[number] not in naive.bad
+        ]
+        assert (None if here.verified_good is None else here.verified_good.number) == (max(good) if good else None)
+
+    @invariant()
+    def nothing_ran_that_was_not_verified(self) -> None:
+        """Whatever was touched has a verdict; what ended stays ended; and one delivery at most is not finished."""
+        here = self.here()
+        assert all(one.verdict is not None for one in here.deliveries.values() if one.touched)
+        assert sum(one.is_unfinished for one in here.deliveries.values()) <= 1
+        for one in here.deliveries.values():
+            if one.phase in ENDS:
+                assert one != here.current or one.phase is Phase.ROLLED_BACK
+
+
+TestDeliveries = Deliveries.TestCase
+TestDeliveries.settings = settings(stateful_step_count=25)
+"""Every command in every order leaves the environment as a person would say that it is."""
