@@ -92,13 +92,15 @@ def test_the_document_says_all_of_it(passing: Scene) -> None:
     assert [document["receipt"]] == receipts(passing)
 
 
-def test_what_is_damaged_at_the_destination_is_put_right(passing: Scene) -> None:
+@pytest.mark.parametrize("damage", ["short", "long", "other"])
+def test_what_is_damaged_at_the_destination_is_put_right(damage: str, passing: Scene) -> None:
     """A blob or a manifest that is not what its name says is written anew."""
     assert promote(passing).code == 0
     whole = files(passing.folder / "out")
     blobs = list((passing.folder / "out/blobs/sha256").iterdir())
-    for number, path in enumerate(blobs):
-        path.write_bytes(path.read_bytes()[: -1 - number % 2])
+    for path in blobs:
+        content = path.read_bytes()
+        path.write_bytes({"short": content[:-1], "long": content + b" ", "other": content[:-1] + b"~"}[damage])
     assert promote(passing).code == 0
     assert files(passing.folder / "out") == whole
 

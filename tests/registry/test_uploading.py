@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -184,6 +185,26 @@ def test_an_error_of_the_source_ends_the_upload(faulty: FaultyRegistry) -> None:
         take(faulty, source)
     assert BLOB.digest not in faulty.blobs
     assert methods(faulty).count("POST") == 1
+
+
+def test_each_part_of_an_upload_has_time_for_itself(faulty: FaultyRegistry) -> None:
+    """An upload that goes on may take longer than one response may; waiting for the source does not count."""
+
+    def slow() -> Iterator[bytes]:
+        for piece in pieces(400_000):
+            time.sleep(0.2)
+            yield piece
+
+    assert take(faulty, slow, response_timeout=0.3) is Moved.UPLOADED
+    assert faulty.blobs[BLOB.digest] == CONTENT
+
+
+def test_an_upload_without_an_answer_ends(faulty: FaultyRegistry) -> None:
+    """A registry that takes all of it and says nothing is given up, after as many tries as any other."""
+    faulty.misbehave(faults.hang, "/uploads/", method="PUT")
+    with pytest.raises(Unreachable):
+        take(faulty, response_timeout=0.3)
+    assert methods(faulty).count("PUT") == 4
 
 
 # ---- mounting
