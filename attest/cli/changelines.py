@@ -13,6 +13,8 @@ from attest.core.imagechange import ChangeKind
 if TYPE_CHECKING:
     from attest.core.imageorigin import Origin
 
+SHOWN: Final = 40
+"""Differences of one group that are shown; `--format json` has them all."""
 _STEP: Final = 160
 """Characters of a build step."""
 _WIDTH: Final = max(len(kind.value) for kind in ChangeKind)

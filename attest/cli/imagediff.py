@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from attest.cli.changelines import change_lines
+from attest.cli.changelines import SHOWN, change_lines
 from attest.cli.options import format_option, registry_options
 from attest.cli.stores import Connection, Stores
 from attest.cli.terminal import escape, json_text
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from attest.core.imagediff import ImageDiff, PlatformDiff
     from attest.core.imagefacts import ImageFacts
 
-_SHOWN: Final = 40
-"""Differences of one section that are shown; `--format json` has them all."""
 _WIDTH: Final = 13
 
 
@@ -96,10 +94,10 @@ def _platform(diff: PlatformDiff) -> Iterator[str]:
     for section, changes in diff.changes.items():
         if changes:
             yield f"  {click.style(section.value.ljust(_WIDTH), bold=True)}{len(changes)}"
-        for each in changes[:_SHOWN]:
+        for each in changes[:SHOWN]:
             yield from change_lines(each.kind, each.message, each.origin, each.former, indent=4)
-        if len(changes) > _SHOWN:
-            yield f"    and {len(changes) - _SHOWN} more; --format json has them all"
+        if len(changes) > SHOWN:
+            yield f"    and {len(changes) - SHOWN} more; --format json has them all"
     if diff.rewritten:
         yield f"  {click.style('rewritten'.ljust(_WIDTH), bold=True)}{len(diff.rewritten)}"
         yield "    files that another layer wrote again, alike in all that is known; their bytes are not compared"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from attest.adapters.files import read_file, write_file
-from attest.cli.changelines import change_lines
+from attest.cli.changelines import SHOWN, change_lines
 from attest.cli.options import format_option, registry_options
 from attest.cli.stores import Connection, Stores
 from attest.cli.terminal import escape, json_text
@@ -225,9 +225,12 @@ def _tell(
 def _lines(drift: Sequence[Drift]) -> Iterator[str]:
     for platform in dict.fromkeys(each.platform for each in drift):
         yield "the contract" if platform is None else escape(platform)
-        for each in drift:
-            if each.platform == platform:
+        for part in dict.fromkeys(each.part for each in drift):
+            found = [each for each in drift if (each.platform, each.part) == (platform, part)]
+            for each in found[:SHOWN]:
                 yield from change_lines(each.kind, each.message, each.origin, indent=2)
+            if len(found) > SHOWN:
+                yield f"  and {len(found) - SHOWN} more of {part.value}; --format json has them all"
 
 
 def _what_now(asked: _Asked, drift: Sequence[Drift]) -> Iterator[str]:

@@ -23,7 +23,7 @@ Steps = tuple[str | int, ...]
 _NAMED: Final = {"annotations": "annotation", "env": "env", "labels": "label"}
 _SETS: Final = {"exposed_ports": "port", "volumes": "volume"}
 _SHOWN: Final = 200
-"""Characters of a value that a message quotes."""
+"""Characters of a name or a value in a sentence."""
 
 
 class ChangeKind(enum.Enum):
@@ -82,15 +82,20 @@ def change(
 
 
 def sentence(name: str, before: str | None, after: str | None) -> str:
-    """What happened, in words; the values are those to quote, if any is."""
+    """What happened, in words; the values are those to quote."""
+    name = cut(name)
     if before is None:
         return f"{name} {after} is new"
     return f"{name} {before} is gone" if after is None else f"{name} was {before} and is {after}"
 
 
 def shown(value: Json) -> str:
-    """A value for a sentence: JSON in ASCII, and short."""
-    text = json.dumps(value)
+    """A value for a sentence: JSON in ASCII, cut."""
+    return cut(json.dumps(value))
+
+
+def cut(text: str) -> str:
+    """A text for a sentence: as it is, or the beginning of it."""
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
@@ -179,7 +184,7 @@ class Changes:
                 name=f"{what} {value}",
                 before=value if value in old else None,
                 after=value if value in new else None,
-                message=f"{what} {value} is {'new' if value in new else 'gone'}",
+                message=f"{cut(f'{what} {value}')} is {'new' if value in new else 'gone'}",
                 origin=origin,
                 former=former,
             )

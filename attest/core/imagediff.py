@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from attest.core.imagechange import Change, Changes, Steps, shown
+from attest.core.imagechange import Change, Changes, Steps, cut, shown
 from attest.core.imagefacts import FileFacts, ImageFacts, Kind, LayerFacts, PlatformFacts
 from attest.core.imageorigin import Origin, Origins
 from attest.core.jsonpointer import END
@@ -152,6 +152,7 @@ def _attributes(file: FileFacts) -> dict[str, Json]:
 
 
 def _sentence(path: str, before: Mapping[str, Json] | None, after: Mapping[str, Json] | None) -> str:
+    path = cut(path)
     if before is None or after is None:
         there = before or after or {}
         what = f"{there['kind']} {path} is {'new' if before is None else 'gone'}"

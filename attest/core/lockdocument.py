@@ -174,8 +174,12 @@ def platform_document(platform: LockedPlatform) -> dict[str, Json]:
 
 
 def lock_json(lock: ContractLock) -> bytes:
-    """The document in ASCII, its members sorted: the same bytes for the same lock, with a newline at their end."""
-    return f"{json.dumps(lock_document(lock), indent=2, sort_keys=True)}\n".encode("ascii")
+    """The document in printable ASCII, its members sorted, with a newline at its end: the same bytes for the same lock.
+
+    Nothing in it is taken for a command by a runner of jobs that shows it.
+    """
+    text = json.dumps(lock_document(lock), indent=2, sort_keys=True)
+    return f"{text}\n".replace("##[", "\\u0023#[").replace("\x7f", "\\u007f").encode("ascii")
 
 
 def read_lock(content: bytes, *, file: str) -> ContractLock:

@@ -194,6 +194,16 @@ def test_the_command_that_is_offered_names_the_lock(locked: Scene) -> None:
     assert '  changed  user was "app" and is "root"\n           USER root\n' in ended.out
 
 
+def test_very_much_drift_is_counted(locked: Scene) -> None:
+    """Of a part with very much drift people see the beginning and the count, and JSON has all of it."""
+    many = ("COPY many", [File(f"bin/{number:03}", mode=0o755) for number in range(100)])
+    other = write_image(locked.folder / "other", BASE, APP, many)
+    ended = lock(locked, "--check", image=other)
+    assert ended.code == 1
+    assert "\n  and 60 more of executables; --format json has them all\nDRIFT  " in ended.out
+    assert len(document(lock(locked, "--check", "--format", "json", image=other))["drift"]) == 100
+
+
 def test_another_contract_is_drift(locked: Scene) -> None:
     """A lock of another contract is told, until it is updated under the one that there is."""
     (locked.folder / "contract.yaml").write_text(CONTRACT + "env.secret: true\n")

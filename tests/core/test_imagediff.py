@@ -90,6 +90,14 @@ def test_files_in_words() -> None:
     assert "directory /e is new, 0755 0:0" in [each.message for each in directory]
 
 
+def test_long_paths_are_cut_in_sentences() -> None:
+    """A path of any length is whole as a name, and cut where people read it."""
+    path = "/".join(["d" * 200] * 10)
+    found = changes(image(BASE), image(BASE, ("COPY", [File(path)])), Section.FILES)[-1]  # after its folders
+    assert found.name == f"/{path}"
+    assert len(found.message) < 300
+
+
 def test_all_labels_and_annotations_are_compared() -> None:
     """What a lock leaves out because every build changes it is a difference here: labels, annotations, author, time."""
     label = "org.opencontainers.image.revision"

@@ -122,6 +122,16 @@ def test_the_document_obeys_its_schema_and_reads_back() -> None:
     assert list(made.platforms) == ["linux/amd64", "linux/arm64"]
 
 
+def test_the_document_is_shown_without_harm() -> None:
+    """Whatever an image says of itself, the document is printable lines of ASCII without a runner's command in it."""
+    odd = image(BASE, config={"Labels": {"\x7f\u202e": "##[command]\n::error::"}, "Env": ["A=\x1b[2J"]})
+    content = lock_json(lock(odd))
+    assert content.decode("ascii").replace("\n", "").isprintable()
+    assert b"##[" not in content
+    assert not any(line.lstrip().startswith(b"::") for line in content.splitlines())
+    assert read_lock(content, file="l") == lock(odd)
+
+
 def edited(*steps: str | int, to: Any) -> bytes:
     """The document with one member changed."""
     document = lock_document(lock())

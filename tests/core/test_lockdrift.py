@@ -156,6 +156,12 @@ def test_long_values_are_cut_in_sentences_and_whole_in_values() -> None:
     assert found.message.isascii()
     assert found.message.isprintable()
     assert len(found.message) < 300
+    name = "x" * 5000
+    configs: list[dict[str, Any]] = [{"Labels": {name: "1"}}, {"Volumes": {name: {}}}]
+    for config in configs:
+        named = only(drift(image(BASE, config=config), image(BASE)))
+        assert name in named.place
+        assert len(named.message) < 300
 
 
 def test_sizes_drift_only_as_far_as_somebody_says() -> None:
