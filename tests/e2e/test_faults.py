@@ -13,7 +13,7 @@ import pytest
 from attest.core import oci
 from attest.core.reference import RegistryImage, Repository
 from tests.cli.running import Ended
-from tests.cli.scene import Scene, policy_text
+from tests.cli.scene import REPOSITORY, Scene, policy_text
 from tests.parts.registry import write_docker_config
 from tests.registry import faults
 from tests.registry.faults import Fault, FaultyRegistry, Handler
@@ -80,6 +80,12 @@ class Stage:
     registry: FaultyRegistry
     image: RegistryImage
     scene: Scene
+    kept: str
+    """Another image that passes, in a layout."""
+
+    def promotion(self, to: str) -> tuple[str, ...]:
+        """The options of a promotion."""
+        return ("--policy", "policy.yaml", "--to", to)
 
     def command(self, verb: str) -> Ended:
         """Run one of the commands that speak to registries."""
@@ -94,11 +100,18 @@ class Stage:
                 return self.scene.attest("resolve", f"{self.image.repository}:v1", *limit)
             case "attach":
                 return self.scene.attest("attach", "failed.json", image, *limit)
+            case "promote from":
+                return self.scene.attest("promote", image, *self.promotion("oci:out"), *limit)
+            case "promote to":
+                stands_for = ("--repository", REPOSITORY)
+                return self.scene.attest(
+                    "promote", self.kept, *stands_for, *self.promotion(str(self.image.repository)), *limit
+                )
             case _:
                 return self.scene.attest(*self.scene.sign_arguments("unit", "--run-id", "3", *limit))
 
 
-VERBS = ("verify", "inspect", "resolve", "sign", "attach")
+VERBS = ("verify", "inspect", "resolve", "sign", "attach", "promote from", "promote to")
 
 
 @pytest.fixture
@@ -108,11 +121,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         image = registry.add_image()
         scene = Scene(folder=tmp_path_factory.mktemp("stage"), image=str(image), repository=None)
         scene.make_keys("unit")
-        scene.write_policy(policy_text(("unit",), images=[str(image.repository)]))
+        scene.write_policy(policy_text(("unit",), images=[str(image.repository), REPOSITORY]))
         scene.sign("unit", "--output", "passed.json", "--no-push")
         scene.sign("unit", "--result", "failed", "--run-id", "2", "--output", "failed.json", "--no-push")
         registry.add_attestation(image, (scene.folder / "passed.json").read_bytes())
-        yield Stage(registry=registry, image=image, scene=scene)
+        other = Scene(folder=scene.folder)
+        other.make_image("kept")
+        other.sign("unit")
+        yield Stage(registry=registry, image=image, scene=scene, kept=other.image)
 
 
 def assert_undecided(ended: Ended) -> None:
@@ -137,6 +153,7 @@ def test_a_refused_connection_is_undecided(verb: str, stage: Stage) -> None:
     nowhere = Repository(host="127.0.0.1:1", path=stage.image.repository.path)
     stage.image = RegistryImage(repository=nowhere, digest=stage.image.digest)
     stage.scene.image = str(stage.image)
+    stage.scene.write_policy(policy_text(("unit",), images=[str(nowhere), REPOSITORY]))
     assert_undecided(stage.command(verb))
 
 
@@ -256,7 +273,8 @@ def test_a_password_never_leaves_its_origin(way: str, verb: str, stage: Stage) -
         stage.scene.environment["DOCKER_CONFIG"] = str(config)
         ended = stage.command(verb)
         arrived = list(elsewhere.seen)
-    unaffected = {("location", "verify"), ("location", "inspect"), ("location", "resolve"), ("link", "resolve")}
+    reading = ("verify", "inspect", "resolve", "promote from")
+    unaffected = {*(("location", verb) for verb in reading), ("link", "resolve")}
     if (way, verb) not in unaffected:
         assert_undecided(ended)
     assert CANARY not in ended.err
