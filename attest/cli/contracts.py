@@ -11,6 +11,7 @@ from attest.core import limits
 from attest.core.reference import Digest, digest_of
 
 if TYPE_CHECKING:
+    from attest.cli.contractformats import Saved
     from attest.core.contract import Contract
     from attest.core.imagelock import ImageLock
 
@@ -25,6 +26,7 @@ class CheckOptions:
     baseline: str | None
     ci_image: str | None
     output_format: str
+    saved: tuple[Saved, ...]
 
 
 def load_contract(file: str) -> Contract:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
 from attest.cli.claims import source_options
+from attest.cli.contractformats import FORMATS, Saved, rendered, save
 from attest.cli.contractlane import CONTRACT_LANE, SigningOptions, finish, prepare
 from attest.cli.contracts import CheckOptions
 from attest.cli.options import repository_option, transfer_options
 from attest.cli.signers import SignerOptions, signer_options
 from attest.cli.stores import Connection
-from attest.cli.terminal import json_text
 from attest.errors import EXIT_UNDECIDED, UsageError
-
-if TYPE_CHECKING:
-    from attest.cli.contractlane import Done
-    from attest.core.contractreport import Checked
 
 _STDIN: Final = "-"
 
@@ -32,7 +28,8 @@ Examples:
   attest image check oci:build/backend --contract contract.yaml --lock contract.lock.json
   attest image check IMAGE --contract contract.yaml --baseline BASE@sha256:... --ci-image CI@sha256:...
   attest image check docker-archive:backend.tar --contract contract.yaml --format sarif > contract.sarif
-  attest image check IMAGE --contract contract.yaml --lock contract.lock.json --sign --key contract.key
+  attest image check IMAGE --contract contract.yaml --lock contract.lock.json --sign --key contract.key \\
+      --save sarif=contract.sarif --save junit=contract.xml
 """,
 )
 @click.argument("image")
@@ -52,10 +49,17 @@ Examples:
 @click.option(
     "--format",
     "output_format",
-    type=click.Choice(["text", "json", "sarif", "junit"]),
+    type=click.Choice(FORMATS),
     default="text",
     show_default=True,
     help="For people, or for scripts, code scanning and test reports.",
+)
+@click.option(
+    "--save",
+    "saved",
+    metavar="FORMAT=FILE",
+    multiple=True,
+    help="Write the report in this format to a file, too; repeatable.",
 )
 @click.option("--sign", "wants_signature", is_flag=True, help="Sign the result as a lane, and attach it to the image.")
 @click.option(
@@ -87,7 +91,8 @@ def command(context: click.Context, /, **options: Any) -> int:
     """
     given = {name for name in options if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
     connection = Connection(**_taken(options, Connection))
-    check_options = CheckOptions(**_taken(options, CheckOptions))
+    saved = tuple(Saved.read(text) for text in options.pop("saved"))
+    check_options = CheckOptions(**_taken(options, CheckOptions), saved=saved)
     signing = _signing(options, given)
     files = [check_options.contract_file, check_options.lock_file]
     if files.count(_STDIN) > 1:
@@ -104,9 +109,8 @@ def _signing(options: dict[str, Any], given: set[str]) -> SigningOptions | None:
     misplaced = sorted(given & set(options))
     if misplaced:
         name = {"output_file": "output", "repositories": "repository"}.get(misplaced[0], misplaced[0])
-        raise UsageError(
-            f"--{name.replace('_', '-')} has no place without --sign", hint="add --sign to sign the result"
-        )
+        hint = "--save FORMAT=FILE keeps the report" if name == "output" else "add --sign to sign the result"
+        raise UsageError(f"--{name.replace('_', '-')} has no place without --sign", hint=hint)
     return None
 
 
@@ -132,18 +136,20 @@ def _run(options: CheckOptions, signing: SigningOptions | None, connection: Conn
         _tell(options, ready.lines())
     checked, warnings = make_checks(options, contract, connection)
     _tell(options, warnings)
-    report = checked.report
-    if options.output_format == "text":
-        _write(options, checked, None)
+    if options.output_format == "text":  # people see it, whatever comes of the signature
+        click.echo(rendered("text", checked, None), nl=False)
     done = None
-    if ready is not None and report.exit != EXIT_UNDECIDED:
+    if ready is not None and checked.report.exit != EXIT_UNDECIDED:
         done = finish(ready, checked)
         _tell(options, done.lines())
     elif ready is not None:
         _tell(options, ["what could not be decided is not signed"])
+    signed = None if done is None else done.document
+    for one in options.saved:
+        save(one, checked, signed)
     if options.output_format != "text":
-        _write(options, checked, done)
-    return report.exit
+        click.echo(rendered(options.output_format, checked, signed), nl=False)
+    return checked.report.exit
 
 
 def _tell(options: CheckOptions, lines: Iterable[str]) -> None:
@@ -151,26 +157,3 @@ def _tell(options: CheckOptions, lines: Iterable[str]) -> None:
     if options.output_format == "text":
         for line in lines:
             click.echo(line, err=True)
-
-
-def _write(options: CheckOptions, checked: Checked, done: Done | None) -> None:
-    """The report, alone on standard output."""
-    match options.output_format:
-        case "text":
-            from attest.cli.contractlines import lines
-
-            for line in lines(checked):
-                click.echo(line)
-        case "json":
-            from attest.core.contractreport import document
-
-            click.echo(json_text(document(checked, signed=None if done is None else done.document)))
-        case "sarif":
-            from attest.core.contractsarif import sarif
-
-            click.echo(json_text(sarif(checked)))
-        case _:
-            from attest.adapters.junitxml import write_junit
-            from attest.core.contractjunit import junit
-
-            click.echo(write_junit(junit(checked)), nl=False)

@@ -307,6 +307,33 @@ def test_junit_is_alone_and_readable(kind: str, request: pytest.FixtureRequest) 
     assert failed == ([] if kind == "good" else ["linux/amd64.user.nonroot", "linux/amd64.file.setid"])
 
 
+def test_reports_are_saved_beside_the_one_that_is_shown(bad: Scene) -> None:
+    """People see the text, and each file is what its format would have printed; text without colours."""
+    (bad.folder / "report.json").write_text("an older one")
+    kinds = ("json", "sarif", "junit", "text")
+    ended = check(bad, *(part for kind in kinds for part in ("--save", f"{kind}=report.{kind}")))
+    assert (ended.code, ended.err) == (1, "")
+    assert ended.out == check(bad).out == (bad.folder / "report.text").read_text()
+    jsonschema.validate(json.loads((bad.folder / "report.json").read_text()), SCHEMA)
+    jsonschema.validate(json.loads((bad.folder / "report.sarif").read_text()), SARIF, cls=jsonschema.Draft4Validator)
+    assert len(read_report((bad.folder / "report.junit").read_bytes(), file="report.junit").cases or ()) == 6
+
+
+def test_a_report_that_cannot_be_saved_is_no_result(good: Scene) -> None:
+    """Where a report is expected and cannot be written the exit code is 3, though the image passed."""
+    ended = check(good, "--save", "sarif=absent/contract.sarif")
+    assert ended.code == 3
+    assert "the report is not saved: " in ended.err
+
+
+def test_an_error_saves_nothing(good: Scene) -> None:
+    """An image that cannot be read leaves an older report where it was, and writes no other."""
+    (good.folder / "old.json").write_text("an older one")
+    assert check(good, "--save", "json=old.json", "--save", "sarif=new.sarif", image="oci:absent").code == 3
+    assert (good.folder / "old.json").read_text() == "an older one"
+    assert not (good.folder / "new.sarif").exists()
+
+
 def test_an_error_leaves_other_formats_empty(good: Scene) -> None:
     """What cannot be read prints no SARIF and no JUnit: nobody can take an error for a report."""
     for kind in ("sarif", "junit", "text"):
@@ -394,6 +421,11 @@ def test_progress_names_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
         (("IMAGE", "--contract", "contract.yaml", "--lock", "contract.yaml"), 2),
         (("IMAGE", "--contract", "-", "--lock", "-"), 2),
         (("IMAGE", "--contract", "contract.yaml", "--format", "xml"), 2),
+        (("IMAGE", "--contract", "contract.yaml", "--save", "report.json"), 2),
+        (("IMAGE", "--contract", "contract.yaml", "--save", "xml=report.xml"), 2),
+        (("IMAGE", "--contract", "contract.yaml", "--save", "json="), 2),
+        (("IMAGE", "--contract", "contract.yaml", "--save", "json=-"), 2),
+        (("IMAGE", "--contract", "contract.yaml", "--output", "report.json"), 2),
         (("IMAGE", "--contract", "contract.yaml", "--ci-image", "IMAGE"), 2),
         (("IMAGE", "--contract", "contract.yaml", "--baseline", "IMAGE"), 2),
         (("IMAGE", "--contract", "contract.yaml", "--key", "k"), 2),

@@ -56,6 +56,14 @@ def attached(scene: Scene) -> list[Any]:
     ]
 
 
+def bundle_of(scene: Scene) -> bytes:
+    """The bundle that is attached."""
+    (entry,) = attached(scene)
+    layout = open_layout(scene.folder / "image")
+    (layer,) = json.loads(layout.file_of(entry["digest"]).read_bytes())["layers"]
+    return layout.file_of(layer["digest"]).read_bytes()
+
+
 def statement(scene: Scene, *options: object, code: int = 0) -> Mapping[str, Any]:
     """The statement that is signed."""
     ended = signs(scene, "--output", "bundle.json", *options)
@@ -164,6 +172,15 @@ def test_scripts_learn_what_was_signed(scene: Scene) -> None:
     assert place["image"] == scene.image
     (entry,) = attached(scene)
     assert entry["digest"] == place["manifest"]
+
+
+def test_a_saved_report_says_what_was_signed(scene: Scene) -> None:
+    """A report that is saved as JSON has what was signed; where signing fails none is saved."""
+    assert signs(scene, "--save", "json=report.json").code == 0
+    saved = json.loads((scene.folder / "report.json").read_text())
+    assert saved["signed"]["bundle"] == digest_of(bundle_of(scene))
+    assert signs(scene, "--save", "sarif=report.sarif", "--output", "absent/bundle.json").code == 3
+    assert not (scene.folder / "report.sarif").exists()
 
 
 @pytest.mark.parametrize("kind", ["sarif", "junit"])

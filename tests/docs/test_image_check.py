@@ -49,10 +49,10 @@ def test_the_commands_parse() -> None:
 
 def test_the_options_are_described() -> None:
     """The table of options names those that decide what is compared and printed, and no other."""
-    named = re.findall(r"^\| `--([a-z-]+)(?: [A-Z]+)?` \|", DOCUMENT, re.MULTILINE)
+    named = re.findall(r"^\| `--([a-z-]+)(?: [A-Z=]+)?` \|", DOCUMENT, re.MULTILINE)
     there = {name.removeprefix("--") for one in command.params if isinstance(one, click.Option) for name in one.opts}
     assert set(named) <= there
-    assert named == ["contract", "lock", "baseline", "ci-image", "format", "sign"]
+    assert named == ["contract", "lock", "baseline", "ci-image", "format", "save", "sign"]
 
 
 def test_the_predicate_that_is_shown_is_made() -> None:
