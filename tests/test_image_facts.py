@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -162,61 +161,6 @@ def test_large_layers_of_real_registries(kind: str, tmp_path: Path, request: pyt
         with open_image(stores, pushed.reference) as source:
             found = gather_facts(source, layer_readers())
     assert found == facts(written.reference)
-
-
-# ---- real packages
-
-
-@pytest.mark.parts
-@pytest.mark.slow
-def test_packages_of_a_real_image(tmp_path: Path) -> None:
-    """The packages that we read are those that dpkg-query and pip name inside of the same Debian."""
-    root = tmp_path / "root"
-    options = ["--variant=minbase", "--include=python3-pip,python3-six"]
-    subprocess.run([require("debootstrap"), *options, "bookworm", root], check=True, capture_output=True)
-    shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
-    subprocess.run(["tar", "-C", root, "-cf", tmp_path / "root.tar", "."], check=True)
-    written = write_layout(tmp_path / "layout", [(tmp_path / "root.tar").read_bytes()])
-
-    def inside(*command: str) -> list[str]:
-        done = subprocess.run(["chroot", root, *command], check=True, capture_output=True, text=True)
-        return sorted(done.stdout.splitlines())
-
-    (found,) = facts(written.reference).platforms
-    assert found.unread == ()
-    named = sorted(f"{each.name} {each.version} {each.architecture}" for each in found.packages if each.type == "deb")
-    assert named == inside("dpkg-query", "-W", "-f", "${Package} ${Version} ${Architecture}\\n")
-    python = sorted(f"{each.name}=={each.version}" for each in found.packages if each.type == "pypi")
-    assert python == inside("pip", "list", "--format", "freeze")
-
-
-@pytest.mark.parts
-def test_packages_as_npm_lists_them(tmp_path: Path) -> None:
-    """The Node packages that we read are those that `npm ls` finds in the same folder, and no others."""
-    app = tmp_path / "app"
-    for folder_of, name, version in (
-        (".", "app", "0.0.1"),
-        ("node_modules/a", "a", "1.0.0"),
-        ("node_modules/@s/b", "@s/b", "2.0.0"),
-        ("node_modules/a/node_modules/c", "c", "3.0.0"),
-        ("node_modules/a/test/node_modules/fixture", "fixture", "4.0.0"),
-        ("node_modules/a/lib", "part-of-a", "5.0.0"),
-    ):
-        (app / folder_of).mkdir(parents=True, exist_ok=True)
-        (app / folder_of / "package.json").write_text(json.dumps({"name": name, "version": version}))
-    told = subprocess.run(
-        [require("npm"), "ls", "--all", "--parseable", "--long", "--offline"],
-        cwd=app,
-        capture_output=True,
-        text=True,
-        check=False,  # none of them is a dependency of the application, which npm calls an error
-        env={**os.environ, "HOME": str(tmp_path)},
-    ).stdout.splitlines()
-    listed = sorted(line.split(":")[1] for line in told if "node_modules" in line)
-    subprocess.run(["tar", "-C", tmp_path, "-cf", tmp_path / "app.tar", "app"], check=True)
-    (found,) = facts(write_layout(tmp_path / "layout", [(tmp_path / "app.tar").read_bytes()]).reference).platforms
-    assert sorted(f"{each.name}@{each.version}" for each in found.packages) == listed
-    assert listed == ["@s/b@2.0.0", "a@1.0.0", "c@3.0.0"]
 
 
 @pytest.mark.parametrize("trick", ["a link", "a pipe", "a folder", "nothing", "other bytes"])
