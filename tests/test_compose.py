@@ -415,17 +415,20 @@ SERVICE = EnvironmentService(
 )
 
 
-def docker(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Compose:
+def docker(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, script: str, *, engine: ComposeEngine = ComposeEngine.DOCKER
+) -> Compose:
     """A target whose engine is a script; it writes down what it is asked."""
-    program = folder / "bin" / "docker"
+    program = folder / "bin" / str(engine)
     program.parent.mkdir()
+    (program.parent / "podman-compose").symlink_to("/bin/true")
     program.write_text(f'#!/bin/sh\necho "$@" >>{folder}/asked\n{script}\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     (folder / "compose.yaml").touch()
     place = ComposeTarget(
         files=(str(folder / "compose.yaml"),),
-        engine=ComposeEngine.DOCKER,
+        engine=engine,
         project="plex",
         override=str(folder / "override.yaml"),
         env_file=None,
@@ -528,6 +531,13 @@ def test_docker_that_fails_is_no_release_that_fails(
     """What the daemon says of itself is told from what the command in the container did."""
     script = OBSERVES.format(container=CONTAINER % ("running", "true", "false"), execute=execute)
     assert docker(tmp_path, monkeypatch, script).look_inside("backend", ["check"], seconds=60).health is health
+
+
+def test_podman_that_fails_is_no_release_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own exit code podman says that it could not run the command at all."""
+    script = OBSERVES.format(container=CONTAINER % ("running", "true", "false"), execute="exit 125")
+    target = docker(tmp_path, monkeypatch, script, engine=ComposeEngine.PODMAN)
+    assert target.look_inside("backend", ["check"], seconds=60).health is Health.ERROR
 
 
 def test_an_engine_that_does_not_answer_observed_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
