@@ -19,7 +19,7 @@ from attest.ledgerports import Lease, Ledger
 from attest.ports import Clock, Store
 from attest.targetports import Prober, Target
 
-LEASE: Final = timedelta(seconds=60)
+LEASE: Final = timedelta(seconds=30)
 """How long a lease outlives a deployer that was killed."""
 
 

@@ -1,0 +1,164 @@
+"""Real containers of real images by podman and podman-compose, with health over HTTP: deploy, fail, go back, drift."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.running import Ended
+from tests.cli.scene import Scene, policy_text
+from tests.e2e.staging import ENVIRONMENT, LEDGER, make_ledger
+from tests.parts.containers import Podman
+from tests.parts.find import lacking
+from tests.parts.images import build_from, push
+from tests.parts.registry import Registry
+
+pytestmark = pytest.mark.parts
+
+CONTAINERFILE = """\
+FROM scratch
+COPY busybox /bin/busybox
+COPY www /www
+USER 65534:65534
+"""
+
+
+@dataclass(slots=True, kw_only=True)
+class Machine:
+    """A machine with an engine, an environment of one service, and releases for it."""
+
+    scene: Scene
+    podman: Podman
+    registry: Registry
+    repository: str
+    source: str
+    port: int
+    path: str
+    digests: dict[str, str] = field(default_factory=dict)
+
+    def release(self, name: str, *, healthy: bool = True) -> None:
+        """Build a web server, push it to where it is built, have lanes sign it there, and promote it."""
+        context = self.scene.folder / f"context-{name}"
+        (context / "www").mkdir(parents=True)
+        (context / "Containerfile").write_text(CONTAINERFILE)
+        (context / "www" / "version").write_text(name)
+        if healthy:
+            (context / "www" / "health").write_text("well")
+        image = build_from(self.scene.folder / f"build-{name}", context)
+        pushed = push(image, self.registry, self.source, tag=name)
+        for lane in ("unit", "e2e"):
+            self.scene.sign(lane, image=pushed.reference)
+        ended = self.scene.attest("promote", pushed.reference, "--policy", "policy.yaml", "--to", self.repository)
+        assert ended.code == 0, ended.err
+        self.digests[name] = pushed.digest
+
+    def attest(self, verb: str, *arguments: object) -> Ended:
+        """A command about the environment."""
+        return self.scene.attest(verb, ENVIRONMENT, *arguments, PATH=self.path)
+
+    def deploy(self, name: str, *options: object) -> Ended:
+        """Deploy a release from where it was promoted to."""
+        return self.attest("deploy", f"{self.repository}@{self.digests[name]}", *options)
+
+    def containers(self) -> list[dict[str, Any]]:
+        """What the engine says of the project's containers, asked without attest."""
+        label = f"label=com.docker.compose.project={self.scene.folder.name}"
+        names = self.podman.run("ps", "--all", "--filter", label, "--format", "{{.Names}}").decode().split()
+        return [self.podman.inspect(name) for name in names]
+
+    def runs(self, name: str) -> bool:
+        """Whether the engine says that one container runs, of exactly this release."""
+        (one,) = self.containers()
+        return bool(one["State"]["Status"] == "running" and one["ImageDigest"] == self.digests[name])
+
+
+@pytest.fixture
+def machine(podman: Podman, docker_registry: Registry, tmp_path: Path) -> Iterator[Machine]:
+    """A machine on which nothing was deployed; its containers are gone at the end."""
+    programs = Path(sys.executable).parent
+    if not (programs / "podman-compose").exists():
+        lacking("podman-compose is not here; it comes with the development dependencies")
+    folder = tmp_path / re.sub("[^a-z0-9]", "", f"plex{tmp_path.name[-8:].lower()}")
+    folder.mkdir()
+    podman.trust(docker_registry.host)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    scene = Scene(folder=folder, repository=None, environment={"DOCKER_CONFIG": str(docker_registry.docker_config_dir)})
+    made = Machine(
+        scene=scene,
+        podman=podman,
+        registry=docker_registry,
+        repository=docker_registry.fresh_repository(),
+        source=docker_registry.fresh_repository(),
+        port=port,
+        path=f"{podman.programs}{os.pathsep}{programs}{os.pathsep}{os.environ['PATH']}",
+    )
+    scene.make_keys("unit", "e2e", "gate")
+    scene.write_policy(policy_text(("unit", "e2e"), images=[made.repository, made.source]))
+    server = ["/bin/busybox", "httpd", "-f", "-p", f"127.0.0.1:{port}", "-h", "/www"]
+    (folder / "compose.yaml").write_text(
+        "services:\n  web:\n"
+        f"    image: {made.repository}:latest\n    network_mode: host\n    entrypoint: {server}\n".replace("'", '"')
+    )
+    (folder / ENVIRONMENT).write_text(
+        "version: 1\nname: staging\npolicy: policy.yaml\n"
+        f"evidence: [{made.source}]\n"
+        f"ledger: {{url: '{LEDGER}'}}\n"
+        "target: {compose: {file: compose.yaml, engine: podman}}\n"
+        "services:\n"
+        f"  web: {{repository: {made.repository}, soak: 1s,\n"
+        f"        probe: {{http: 'http://127.0.0.1:{port}/health', successes: 2, timeout: 20s, interval: 1s}}}}\n"
+        "rollback: {automatic: true}\n"
+    )
+    make_ledger(folder / "ledger.db")
+    try:
+        yield made
+    finally:
+        for one in made.containers():
+            podman.remove(one["Name"])
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_promote_deploy_fail_and_go_back(machine: Machine) -> None:
+    """Containers run what was verified and promoted; one that fails its probe is rolled back, seen by its digest."""
+    machine.release("one")
+    ended = machine.deploy("one")
+    assert ended.code == 0, ended.err
+    assert machine.runs("one")
+    assert machine.attest("status").code == 0
+    machine.release("sick", healthy=False)
+    ended = machine.deploy("sick", "--format", "json")
+    assert ended.code == 1, ended.err
+    assert ended.document["delivery"]["state"] == "rolled-back"
+    assert ended.document["rollback"]["state"] == "succeeded"
+    assert "404" in ended.document["delivery"]["message"]
+    assert machine.runs("one")
+    machine.release("two")
+    assert machine.deploy("two").code == 0
+    assert machine.runs("two")
+    # What failed at the source after promotion is neither deployed nor gone back to.
+    elsewhere = f"{machine.source}@{machine.digests['one']}"
+    machine.scene.sign("e2e", "--result", "failed", "--run-id", "2", image=elsewhere)
+    assert machine.deploy("one").code == 1
+    ended = machine.attest("rollback", "--format", "json")
+    assert ended.code == 1, ended.err
+    assert machine.runs("two")
+    # What somebody else starts is drift, and is repaired once nothing stands against the release.
+    assert machine.attest("release-hold", "--reason", "looked into").code == 0
+    current = machine.attest("status", "--format", "json").document["current"]["deployment"]
+    assert machine.attest("release-hold", "--release", current, "--reason", "looked into").code == 0
+    (one,) = machine.containers()
+    machine.podman.run("stop", "--time", "0", one["Name"])
+    assert machine.attest("status").code == 1
+    ended = machine.attest("reconcile")
+    assert ended.code == 0, ended.err
+    assert machine.runs("two")
