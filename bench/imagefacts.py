@@ -67,7 +67,11 @@ def measure(stage: Stage) -> Iterator[Row]:
     syft = find("syft")
     if syft is None:
         raise Absent("syft is not here, to be measured beside")
-    scan = Command(arguments=[syft, f"oci-dir:{once.layout}", "-o", "json"], environment=environment, directory=folder)
+    scan = Command(
+        arguments=[syft, "scan", f"oci-dir:{once.layout}", "--quiet", "--output", "json"],
+        environment={**environment, "SYFT_CHECK_FOR_APP_UPDATE": "false"},
+        directory=folder,
+    )
     mine, theirs = interleave(min(stage.rounds, 3), timed(facts), timed(scan))
     yield at_most(f"beside syft, {size}", ratio(mine, theirs), None, ("attest", mine), ("syft", theirs))
     ours, peer = run(facts), run(scan)
