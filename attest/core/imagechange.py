@@ -135,11 +135,11 @@ class Changes:
 
     def packages(self) -> Iterator[Change]:
         """Of what is installed; another version is one change."""
-        before = self.before["packages"]
-        for found in package_changes(before, self.after["packages"]):
+        positions = {purl: position for position, purl in enumerate(self.before["packages"])}
+        for found in package_changes(positions, self.after["packages"]):
             versions = found.versions
             yield Change(
-                steps=(END,) if found.before is None else (before.index(found.before),),
+                steps=(END if found.before is None else positions[found.before],),
                 key=(found.unversioned,),
                 name=f"package {found.name}",
                 before=found.before,

@@ -10,6 +10,7 @@ Sources: OCI image-spec v1.1, "Image Configuration" (history); Docker's classic 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,6 +36,9 @@ INSTRUCTIONS: Final = {
 """The instruction of a build file that sets each part of the configuration."""
 
 _NO_LAYER: Final = re.compile(r"/bin/sh -c #\(nop\)\s*")
+_ASSIGNED: Final = re.compile(r"""(?:^|(?<=\s))(?:"([^"]+)"|'([^']+)'|([^\s"'=]+))=(?:"[^"]*"|'[^']*'|\S)*""")
+_NUMBER: Final = re.compile(r"\d+")
+_LISTED: Final = re.compile(r"""[^\s\[\]"',]+""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,7 @@ class Origins:
     _removed_files: dict[str, int] = field(init=False)
     _packages: dict[str, int] = field(init=False)
     _removed_packages: dict[str, int] = field(init=False)
+    _settings: dict[str, dict[str | None, Origin]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._files = {file.path: file.layer for file in self.facts.files}
@@ -102,22 +107,34 @@ class Origins:
 
         None where the history does not show it, as for what a program set without an instruction.
         """
-        instruction = INSTRUCTIONS.get(setting)
-        for step in reversed(self.facts.history):
-            word, _, rest = _NO_LAYER.sub("", step.created_by, count=1).lstrip().partition(" ")
-            if word == instruction and (name is None or _names(setting, rest, name)):
-                digest = None if step.layer is None else self.facts.layers[step.layer].digest
-                return Origin(layer=step.layer, digest=digest, created_by=step.created_by)
-        return None
+        if setting == "exposed_ports" and name is not None:
+            name = name.partition("/")[0]
+        return self._steps(setting).get(name)
+
+    def _steps(self, setting: str) -> Mapping[str | None, Origin]:
+        """The last build step for each name that steps of this instruction set, and at None the last one at all."""
+        found = self._settings.get(setting)
+        if found is None:
+            found = self._settings[setting] = {}
+            instruction = INSTRUCTIONS.get(setting)
+            for step in self.facts.history:
+                word, _, rest = _NO_LAYER.sub("", step.created_by, count=1).lstrip().partition(" ")
+                if word == instruction:
+                    digest = None if step.layer is None else self.facts.layers[step.layer].digest
+                    origin = Origin(layer=step.layer, digest=digest, created_by=step.created_by)
+                    found.update(dict.fromkeys((None, *_names(setting, rest)), origin))
+        return found
 
 
-def _names(setting: str, text: str, name: str) -> bool:
-    """Whether the rest of an instruction sets this variable, label, port or volume."""
+def _names(setting: str, text: str) -> Iterable[str]:
+    """The variables, labels, ports or volumes that the rest of an instruction sets."""
     match setting:
-        case "env" | "labels":  # NAME=value, also quoted, or NAME value
-            pattern = rf"(?:^|\s)[\"']?{re.escape(name)}(?:[\"']?=|\s)"
+        case "env" | "labels":
+            # NAME=value, also quoted and several of them; or NAME value
+            return ["".join(names) for names in _ASSIGNED.findall(text)] or text.split()[:1]
         case "exposed_ports":  # 8080, 8080/tcp, map[8080/tcp:{}]
-            pattern = rf"(?<!\d){re.escape(name.partition('/')[0])}(?!\d)"
+            return _NUMBER.findall(text)
+        case "volumes":  # /data, [/data /cache], ["/data"]
+            return _LISTED.findall(text)
         case _:
-            pattern = rf"(?<![^\s\[\"']){re.escape(name)}(?![^\s\]\"',])"
-    return re.search(pattern, text) is not None
+            return ()

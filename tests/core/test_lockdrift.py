@@ -8,6 +8,7 @@ import pytest
 
 from attest.core.imagefacts import PlatformFacts
 from attest.core.imagelock import Drift, LockedContract, Part, compare, lock_document, make_lock
+from attest.core.imageorigin import Origins
 from attest.core.reference import digest_of
 from tests.core.locks import APP, BASE, CAPABILITY, CONFIG, CONTRACT, GOOD, UPSTREAM, drift, lock, only, told
 from tests.core.make_image import Layer, dpkg, image, whole
@@ -133,6 +134,33 @@ def test_of_several_steps_the_last_one_counts() -> None:
     """Where several steps set a value the last one is told: the ones before it, the base's, are undone."""
     found = only(drift(image(BASE, APP, config={**CONFIG, "User": "x"}, steps=["USER root", "USER x", "ENV A=1"])))
     assert str(found.origin) == "USER x"
+
+
+@pytest.mark.parametrize(
+    ("step", "names"),
+    [
+        ("ENV A=1 B='x y' C=\"z D=2\"", {"A", "B", "C"}),
+        ("ENV A some words", {"A"}),
+        ("/bin/sh -c #(nop)  ENV A=1", {"A"}),
+        ('LABEL "a b"="c" d=e \'f\'=g', {"a b", "d", "f"}),
+        ("LABEL ", set()),
+        ("ENVY A=1", set()),
+        ("RUN ENV A=1", set()),
+        ("EXPOSE map[8080/tcp:{} 53/udp:{}]", {"8080/tcp", "53/udp"}),
+        ("EXPOSE 80 443/tcp", {"80/tcp", "443/tcp"}),
+        ('VOLUME ["/a", "/b c"]', {"/a", "/b"}),
+        ("VOLUME [/a /b]", {"/a", "/b"}),
+        ("VOLUME /a/b", {"/a/b"}),
+    ],
+)
+def test_what_a_step_sets(step: str, names: set[str]) -> None:
+    """Steps of each builder, in each form of an instruction, are found by what they set, and by nothing else."""
+    setting = {"ENV": "env", "LABEL": "labels", "EXPOSE": "exposed_ports", "VOLUME": "volumes"}
+    instruction = next((setting[word] for word in step.split() if word in setting), "env")
+    origins = Origins(image(BASE, steps=[step]))
+    asked = ["A", "B", "C", "D", "E", "a b", "a", "d", "f", "/a", "/b", "/a/b", "/c", "x", "some", "words"]
+    asked += ["8080/tcp", "53/udp", "80/tcp", "443/tcp", "8/tcp", "44/tcp"]
+    assert {name for name in asked if origins.of_setting(instruction, name) is not None} == names
 
 
 def test_a_file_that_was_gone_for_a_while() -> None:
