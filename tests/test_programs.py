@@ -93,10 +93,10 @@ def test_what_a_program_leaves_behind_is_not_waited_for() -> None:
     os.kill(int(answer.output), signal.SIGKILL)  # fails where it does not run any more
 
 
-def test_an_endless_answer_is_refused() -> None:
-    """One byte more than is read ends the program; a complaint of any length is cut from its front."""
+def test_a_long_answer_is_refused() -> None:
+    """More than is read is no answer; a complaint of any length is cut from its front."""
     with pytest.raises(TargetFailed, match="the program printed more than 1000 bytes"):
-        ask("while True: print('x' * 10_000)", limit=1000)
+        ask("print('x' * 1_000_000)", limit=1000)
     answer = ask("import sys; sys.stderr.write('x' * 1_000_000 + 'the end')")
     assert answer.said.endswith("the end")
     assert len(answer.complaint) <= 16 * 1024

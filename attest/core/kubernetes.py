@@ -145,7 +145,8 @@ def _instances(
             continue
         if root in there:
             there[root] += 1
-        ends = service.oneshot or root.kind in ("Job", "CronJob")
+        # A run of a CronJob may be under way whenever somebody looks, and is gone from here when it has ended.
+        ends = root.kind != "CronJob" and (service.oneshot or root.kind == "Job")
         yield from _of_pod(service, pod, names.get(root, set()), ends=ends)
     for workload, count in there.items():
         if workload in made:

@@ -353,6 +353,9 @@ def test_a_run_of_a_cron_job_counts_while_it_runs() -> None:
     assert compare(seen(*here, containers=[bound(CRON)]), NAMES) is Match.SAME
     running = pod(status(OLD), name="r-1", owner=owner)
     assert compare(seen(*here, running, containers=[bound(CRON)]), NAMES) is Match.OTHER
+    oneshot = BoundService(name="backend", repository=BACKEND.repository, oneshot=True)
+    under_way = pod(status(), name="r-1", owner=owner)
+    assert compare(seen(*here, under_way, containers=[bound(CRON)], service=oneshot), NAMES) is Match.SAME
 
 
 def test_a_bare_pod_of_a_one_shot_service_may_end() -> None:
