@@ -75,14 +75,17 @@ class Tally:
             self._moved[blob] = size
 
 
-def discover(source: CopySource) -> CopyPlan:
+def discover(source: CopySource, *, known: CopyPlan | None = None) -> CopyPlan:
     """Find out what there is to copy: the image, what is attached to it and to its platforms, and to that.
+
+    Manifests of a plan that is `known` are not read again: they are what their digests say. What is attached is asked.
 
     Raises:
         StoreError: something could not be listed or read; nothing is passed over.
         LimitExceeded: there is more than is copied.
     """
-    root = _part(source.image())
+    read = {} if known is None else {part.digest: part for wave in known.waves for part in wave}
+    root = _part(source.image()) if known is None else read[known.image.digest]
     found = _Found(image=root.digest, parts={root.digest: root})
     waiting = [root]
     while waiting:
@@ -90,7 +93,7 @@ def discover(source: CopySource) -> CopyPlan:
         for part, listed in zip(waiting, each(partial(_listing, source), waiting), strict=True):
             found.listed[part.digest] = listed
             children += [*listed.referrers, *listed.names.values()]
-        waiting = each(lambda described: _part(source.manifest(described)), found.unknown(children))
+        waiting = each(lambda one: read.get(one.digest) or _part(source.manifest(one)), found.unknown(children))
         found.parts.update({part.digest: part for part in waiting})
     try:
         return plan_copy(found.image, found.parts, found.listed)
@@ -129,7 +132,7 @@ def carry(source: CopySource, target: CopyTarget, plan: CopyPlan, tally: Tally) 
     """
     copied = copy(source, target, plan, tally)
     for _ in range(_ROUNDS):
-        now = discover(source)
+        now = discover(source, known=plan)
         if now == plan:
             return plan, copied
         more = copy(source, target, now, tally)

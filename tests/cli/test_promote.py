@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from attest.core.reference import digest_of
 from tests.cli.scene import COMMIT, REPOSITORY, SOURCE, TEST_RESULT, Scene, open_layout, policy_text
@@ -46,6 +48,15 @@ def receipts(scene: Scene, layout: str = "out") -> list[str]:
     return [one["digest"] for place in places for one in place["bundles"] if one["predicate_type"] == SUMMARY]
 
 
+def documented(scene: Scene, *options: object, to: str = "oci:out") -> dict[str, Any]:
+    """What `--format json` says, which is what the published schema says that it is."""
+    document: dict[str, Any] = promote(scene, *options, "--format", "json", to=to).document
+    schema = json.loads((resources.files("attest") / "schemas" / "promotion.v1.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(document)
+    return document
+
+
 # ---- what moves
 
 
@@ -65,7 +76,7 @@ def test_a_second_time_changes_nothing(passing: Scene) -> None:
     """Done already, it succeeds, sends nothing, and leaves every byte as it was."""
     assert promote(passing).code == 0
     before = files(passing.folder / "out")
-    document = promote(passing, "--format", "json").document
+    document = documented(passing)
     assert document["result"] == "PROMOTED"
     assert document["images"][0]["copied"] == {
         "manifests": 3,
@@ -79,7 +90,7 @@ def test_a_second_time_changes_nothing(passing: Scene) -> None:
 def test_the_document_says_all_of_it(passing: Scene) -> None:
     """`--format json` names source, destination, tag, both verdicts and the receipt."""
     passing.make_keys("gate")
-    document = promote(passing, "--receipt-key", "keys/gate.key", "--format", "json").document
+    document = documented(passing, "--receipt-key", "keys/gate.key")
     (image,) = document["images"]
     assert document["schema"] == "attest.promotion/v1"
     assert image["source"] == passing.image
@@ -145,7 +156,7 @@ def test_a_refusal_moves_nothing(lane: str, scene: Scene) -> None:
     assert "refused at the source; nothing was moved" in ended.out
     assert "missing" in ended.out
     assert not (scene.folder / "out").exists()
-    document = promote(scene, "--format", "json").document
+    document = documented(scene)
     assert (document["result"], document["refused_at"]) == ("REFUSED", "source")
     assert document["destination"] is None
     assert document["images"][0]["tag"] is None
@@ -164,9 +175,8 @@ def test_a_failure_at_the_destination_refuses_there(passing: Scene) -> None:
     """What failed where it goes gets no tag, though it passes where it comes from."""
     copy = passing.copy_layout("out")
     passing.sign("e2e", "--result", "failed", "--run-id", "2", image=copy)
-    ended = promote(passing, "--format", "json")
-    assert ended.code == 1
-    document = ended.document
+    assert promote(passing).code == 1
+    document = documented(passing)
     assert (document["result"], document["refused_at"]) == ("REFUSED", "destination")
     assert document["source"]["verdict"] == "PASSED"
     assert document["destination"]["verdict"] == "REFUSED"
