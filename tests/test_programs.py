@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -65,31 +66,43 @@ def test_how_a_program_failed_is_said(code: str, status: int, words: str) -> Non
     assert (failed.value.message, failed.value.hint) == (words, "look there")
 
 
-def test_a_program_that_does_not_end_is_ended(tmp_path: Path) -> None:
-    """When its time is over it is ended with what it started, also where it does not heed being asked."""
-    mark = tmp_path / "mark"
-    child = f"import time; time.sleep(1.5); open({str(mark)!r}, 'w')"
+def test_a_program_that_does_not_end_is_ended() -> None:
+    """When its time is over it is ended with what it started, also where that does not heed being asked."""
+    child = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
     code = (
-        "import signal, subprocess, sys, time; print('begun', flush=True); "
-        f"subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(600)"
+        "import subprocess, sys, time; "
+        f"child = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=subprocess.PIPE); "
+        "child.stdout.readline(); print(child.pid, flush=True); time.sleep(600)"
     )
-    answer = ask(code, seconds=1.0)
-    assert (answer.status, answer.output) == (None, b"begun\n")
-    with pytest.raises(TargetFailed, match=r"the program did not end within 1 s; it said: begun"):
+    answer = ask(code, seconds=10)
+    assert answer.status is None
+    pid = int(answer.output)
+    with pytest.raises(TargetFailed, match=rf"the program did not end within 10 s; it said: {pid}$"):
         require_success(answer, "the program")
+    end = time.monotonic() + SECONDS
+    while _runs(pid):
+        assert time.monotonic() < end, "what it started still runs"
+        time.sleep(0.05)
     quiet = Answer(status=None, output=b"", complaint=b"", seconds=2)
     with pytest.raises(TargetFailed, match=r"did not end within 2 s$"):
         require_success(quiet, "the program")
-    ask("import time; time.sleep(1)")
-    assert not mark.exists()
 
 
-def test_what_a_program_leaves_behind_is_not_waited_for() -> None:
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_what_a_program_leaves_behind_is_not_waited_for(tmp_path: Path) -> None:
     """A server that a program started and that holds its output does not hold up the answer, and goes on running."""
-    child = "import time; time.sleep(20)"
+    ended = tmp_path / "ended"
+    child = f"import time; time.sleep(30); open({str(ended)!r}, 'w')"
     code = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {child!r}]).pid)"
-    answer = ask(code)
-    assert answer.status == 0
+    answer = ask(code, seconds=3600)
+    assert (answer.status, ended.exists()) == (0, False)
     os.kill(int(answer.output), signal.SIGKILL)  # fails where it does not run any more
 
 
