@@ -101,7 +101,7 @@ def verify(
 
     Exit codes: 0 whole, 1 broken, 2 a wrong command line or file, 3 it could not be read.
     """
-    from attest.cli.ledgers import KnownHeads, everything_in
+    from attest.cli.ledgers import everything_in, read_heads
     from attest.ops.ledger import check
 
     if bool(heads) != bool(keys):
@@ -110,9 +110,10 @@ def verify(
             hint="a head counts under the public keys of --key, and under no others",
         )
     stores = Stores(Connection(timeout=timeout, plain_http=plain_http, ca_file=ca_file, token_hosts=token_hosts))
-    known = KnownHeads(heads, keys, stores)
-    with waiting("following the chain"), everything_in(ledger) as found:
-        checked = check(found, known=known)
+    with waiting("following the chain"):
+        known = read_heads(heads, keys, stores)
+        with everything_in(ledger) as found:
+            checked = check(found, known=known.records())
     name = _name(ledger)
     if output == "json":
         click.echo(json_text(_checked_document(name, checked, known)))
@@ -246,8 +247,8 @@ def head(
     """Print the last record's number and hash, which stand for all records of LEDGER; with --sign, signed.
 
     Whoever keeps a signed head can tell later whether records were cut off. --to keeps it as an artifact of its own
-    under a tag that is never moved. Before that the ledger is compared with the heads that this key signed there
-    before: one that does not agree with them is not signed.
+    under a tag that is never moved; a place is for one ledger. Before that the ledger is compared with the heads that
+    this key signed there before: one that does not agree with them is not signed.
     """
     if key is None and (place is not None or file is not None or password_file is not None or keys):
         raise UsageError("--to, --key, --output and --password-file need --sign", hint="--sign names the private key")

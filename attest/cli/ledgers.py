@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from attest.cli.stores import Stores
     from attest.core.ledger import Head, Record, Unread
     from attest.core.ledgerhead import SignedHead
-    from attest.core.reference import Digest
     from attest.core.verify import Keyring
     from attest.ledgerports import Place
 
@@ -85,48 +85,46 @@ def read_keyring(files: Sequence[str]) -> Keyring:
     return Keyring(keys)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownHeads:
-    """The signed heads that a command line names, read when it is known which ledger they have to be of."""
+    """The signed heads that a command line names."""
 
-    def __init__(self, heads: Sequence[str], keys: Sequence[str], stores: Stores) -> None:
-        """
-        Raises:
-            KeyUnusable, DocumentInvalid: a key cannot be read, or a file holds no head that one of them signed.
-            ReferenceInvalid: a text is neither a file nor a place.
-        """
-        self._stores = stores
-        self._keyring = read_keyring(keys)
-        self._places: list[Place] = []
-        self.found: list[tuple[str, SignedHead]] = []
-        """Each with the place that it was found in."""
-        self.passed_over: list[str] = []
-        for text in heads:
-            if text.startswith(_LAYOUT) or not Path(text).exists():
-                self._places.append(parse_place(text))
-            else:
-                self.found.append((text, read_head_file(text, self._keyring)))
+    found: tuple[tuple[str, SignedHead], ...]
+    """Each with the file or the tag that it was found in."""
+    passed_over: tuple[str, ...]
+    """What has the tag of a head and counts for nothing."""
 
-    def __call__(self, ledger: Digest | None) -> list[Head]:
-        """The records that the ledger with this first record must have.
-
-        Raises:
-            LedgerError: a place keeps no head of it that counts.
-            StoreError, LimitExceeded, DeadlineExceeded: a place could not be read.
-        """
-        from attest.ops.ledgerhead import heads_in
-
-        for place in self._places:
-            if ledger is None:
-                raise LedgerError(f"the ledger has no first record by which its heads in {place} could be found")
-            heads = heads_in(self._stores, place, ledger, keyring=self._keyring)
-            if not heads.kept:
-                raise LedgerError(
-                    f"{place} keeps no head of this ledger that a given key signed",
-                    hint="; ".join(heads.passed_over) or "it may be another ledger, or its first record was replaced",
-                )
-            self.found += [(kept.place, kept.signed) for kept in heads.kept]
-            self.passed_over += heads.passed_over
+    def records(self) -> list[Head]:
+        """The records that the ledger must have."""
         return [head for _, signed in self.found for head in signed.known()]
+
+
+def read_heads(heads: Sequence[str], keys: Sequence[str], stores: Stores) -> KnownHeads:
+    """The heads that files and places hold.
+
+    Raises:
+        KeyUnusable, DocumentInvalid: a key cannot be read, or a file holds no head that one of them signed.
+        ReferenceInvalid: a text is neither a file nor a place.
+        LedgerError: a place keeps no head that counts.
+        StoreError, LimitExceeded, DeadlineExceeded: a place could not be read.
+    """
+    from attest.ops.ledgerhead import heads_in
+
+    keyring = read_keyring(keys)
+    found: list[tuple[str, SignedHead]] = []
+    passed_over: list[str] = []
+    for text in heads:
+        if not text.startswith(_LAYOUT) and Path(text).exists():
+            found.append((text, read_head_file(text, keyring)))
+            continue
+        place = parse_place(text)
+        kept = heads_in(stores, place, keyring=keyring)
+        if not kept.kept:
+            hint = "; ".join(kept.passed_over) or "nobody signed one, or somebody took them away"
+            raise LedgerError(f"{place} keeps no head of a ledger that a given key signed", hint=hint)
+        found += [(one.place, one.signed) for one in kept.kept]
+        passed_over += kept.passed_over
+    return KnownHeads(found=tuple(found), passed_over=tuple(passed_over))
 
 
 def read_head_file(file: str, keyring: Keyring) -> SignedHead:

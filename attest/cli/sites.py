@@ -186,9 +186,7 @@ def _ledger(environment: Environment, connection: Connection, who: Who) -> Itera
         signer: KeySigner = open_signer(place.signer, who.password_file)
         keyring = Keyring([signer.public])
         before = ledger.head()
-        first = next(iter(ledger.records()), None)
-        if first is not None:
-            agree(ledger, heads_in(Stores(connection), place.head, first.hash, keyring=keyring))
+        agree(ledger, heads_in(Stores(connection), place.head, keyring=keyring))
         try:
             yield ledger
         finally:

@@ -7,6 +7,7 @@ is needed, and every reader of JSON has the same number.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Final
 
 from attest.core import limits
@@ -55,14 +56,14 @@ def read_canonical(content: bytes) -> Json:
 def _ordered(value: Json, depth: int) -> Json:
     """The same value, checked, with the members of its objects in canonical order."""
     match value:
+        case str():
+            return _text(value)
         case None | bool():
             return value
         case int():
             if not -LARGEST <= value <= LARGEST:
                 raise NotCanonical("a number beyond 2^53 - 1, which readers of JSON disagree about")
             return value
-        case str():
-            return _text(value)
         case float():
             raise NotCanonical(f"the number {shown(value)}; only whole numbers are recorded")
         case list() | tuple() | dict() if depth > limits.JSON_DEPTH:
@@ -70,17 +71,24 @@ def _ordered(value: Json, depth: int) -> Json:
         case list() | tuple():
             return [_ordered(item, depth + 1) for item in value]
         case dict():
-            return {name: _ordered(value[name], depth + 1) for name in sorted(value, key=_code_units)}
+            return {name: _ordered(value[name], depth + 1) for name in _sorted(value)}
         case _:
             raise NotCanonical(f"a {type(value).__name__}, which is no JSON")
 
 
 def _text(text: str) -> str:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise NotCanonical("a lone surrogate in a string") from None
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise NotCanonical("a lone surrogate in a string") from None
     return text
+
+
+def _sorted(names: Iterable[Json]) -> list[str]:
+    """The names in canonical order, which for ASCII is that of the characters."""
+    plain = all(type(name) is str and name.isascii() for name in names)
+    return sorted(names) if plain else sorted(names, key=_code_units)
 
 
 def _code_units(name: Json) -> bytes:

@@ -8,6 +8,8 @@ image-spec v1.1, "Guidelines for Artifact Usage".
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -24,8 +26,11 @@ PREDICATE: Final = "https://attest-gate.dev/ledger-head/v1"
 """The predicate type."""
 TYPE: Final = "application/vnd.attest-gate.ledger-head.v1"
 """The artifact type."""
+TAGS: Final = "ledger-"
+"""What the tags of all heads begin with."""
 _ID: Final = 16
 _DIGITS: Final = 16
+_TAG: Final = re.compile(f"{TAGS}[0-9a-f]{{{_ID}}}-(?P<seq>[0-9]{{{_DIGITS}}})-[0-9a-f]{{{_ID}}}")
 _MEMBERS: Final = frozenset({"ledger", "seq", "hash", "time", "signed"})
 
 
@@ -88,15 +93,16 @@ def read_head(bundle: bytes, keyring: Keyring) -> SignedHead:
     return SignedHead(ledger=ledger, head=head, signed=_time(predicate["signed"]))
 
 
-def head_prefix(ledger: Digest) -> str:
-    """What the tags of all heads of a ledger begin with."""
-    return f"ledger-{ledger.removeprefix('sha256:')[:_ID]}-"
-
-
 def head_tag(signed: SignedHead, bundle: bytes) -> str:
-    """The tag of a head: in the order of their numbers, and never the same for two bundles."""
-    number = f"{signed.head.seq:0{_DIGITS}d}"
-    return f"{head_prefix(signed.ledger)}{number}-{digest_of(bundle).removeprefix('sha256:')[:_ID]}"
+    """The tag of a head: which ledger, which number, which bundle. Two bundles never have the same one."""
+    ledger, carried = (digest.removeprefix("sha256:")[:_ID] for digest in (signed.ledger, digest_of(bundle)))
+    return f"{TAGS}{ledger}-{signed.head.seq:0{_DIGITS}d}-{carried}"
+
+
+def newest_first(tags: Iterable[str]) -> list[str]:
+    """Those of the tags that are tags of heads, of whatever ledger, the highest number first."""
+    numbers = {tag: int(found["seq"]) for tag in tags if (found := _TAG.fullmatch(tag)) is not None}
+    return sorted(numbers, key=lambda tag: (-numbers[tag], tag))
 
 
 def write_head_manifest(bundle: bytes) -> bytes:

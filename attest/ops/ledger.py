@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from typing import Final
 
 from attest.core.ledger import Breach, Chain, Head, Record, RecordInvalid, Unread, breaches, head_of, read_record
-from attest.core.reference import Digest
 from attest.errors import DocumentInvalid
 from attest.ledgerports import Ledger
 
@@ -20,8 +19,6 @@ MOST: Final = 1_000
 class Checked:
     """What was found of a ledger that was read to its end, or to more breaches than anybody reads."""
 
-    ledger: Digest | None
-    """The hash of the first record; None where there is none."""
     records: int
     """How many were read."""
     head: Head | None
@@ -34,33 +31,20 @@ class Checked:
         return not self.breaches
 
 
-def check(
-    found: Iterable[Record | Unread], *, known: Callable[[Digest | None], Iterable[Head]] = lambda _: ()
-) -> Checked:
-    """Follow the chain from its first record to its last, and compare it with the heads that are known of it.
-
-    `known` is asked once, with the hash of the first record, or None where there is none that can be read.
-    """
-    rest = iter(found)
-    begin = list(islice(rest, 1))
-    first = begin[0] if begin and isinstance(begin[0], Record) else None
-    heads = known(None if first is None else first.hash)
-    count, last = 0, first
+def check(found: Iterable[Record | Unread], *, known: Iterable[Head] = ()) -> Checked:
+    """Follow the chain from its first record to its last, and compare it with the heads that are known of it."""
+    count = 0
+    last: Record | None = None
 
     def counted() -> Iterator[Record | Unread]:
         nonlocal count, last
-        for one in chain(begin, rest):
+        for one in found:
             count += 1
             last = one if isinstance(one, Record) else last
             yield one
 
-    wrong = tuple(islice(breaches(counted(), known=heads), MOST))
-    return Checked(
-        ledger=None if first is None else first.hash,
-        records=count,
-        head=None if last is None else head_of(last),
-        breaches=wrong,
-    )
+    wrong = tuple(islice(breaches(counted(), known=known), MOST))
+    return Checked(records=count, head=None if last is None else head_of(last), breaches=wrong)
 
 
 def read_lines(lines: Iterable[bytes]) -> Iterator[Record | Unread]:

@@ -10,17 +10,18 @@ from attest.copyports import Held
 from attest.core import limits
 from attest.core.ledger import Record, breaches, head_of
 from attest.core.ledgerhead import (
+    TAGS,
     HeadInvalid,
     SignedHead,
-    head_prefix,
     head_tag,
+    newest_first,
     read_head,
     read_head_manifest,
     write_head,
     write_head_manifest,
 )
 from attest.core.oci import BUNDLE, EMPTY, EMPTY_BLOB, MANIFEST, Descriptor, OciInvalid, parse_manifest
-from attest.core.reference import Digest, LayoutTag, RegistryTag, Repository, TagReferences, digest_of
+from attest.core.reference import LayoutTag, RegistryTag, Repository, TagReferences, digest_of
 from attest.core.verify import Keyring
 from attest.errors import LedgerBroken, LedgerError, LimitExceeded
 from attest.ledgerports import HeadStore, Ledger, Place
@@ -44,7 +45,7 @@ class KeptHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heads:
-    """The newest heads of a ledger in one place."""
+    """The newest heads in one place."""
 
     kept: tuple[KeptHead, ...]
     """Those that a trusted key signed, the newest first."""
@@ -81,7 +82,7 @@ def publish_head(
         LedgerError, StoreError, LimitExceeded, DeadlineExceeded: ledger or place could not be used.
     """
     first, last = _ends(ledger)
-    agree(ledger, heads_in(store, place, first.hash, keyring=keyring))
+    agree(ledger, heads_in(store, place, keyring=keyring))
     signed, bundle = _sign(first, last, signer=signer, clock=clock)
     return keep_head(store, place, signed, bundle)
 
@@ -136,21 +137,23 @@ def keep_head(store: HeadStore, place: Place, signed: SignedHead, bundle: bytes)
     return KeptHead(place=str(tag), signed=signed, bundle=bundle)
 
 
-def heads_in(store: HeadStore, place: Place, ledger: Digest, *, keyring: Keyring) -> Heads:
-    """The newest heads of a ledger that are kept in a place. Where only strangers' heads are new, older ones count.
+def heads_in(store: HeadStore, place: Place, *, keyring: Keyring) -> Heads:
+    """The newest heads that are kept in a place, of whatever ledger: a place is for one, so another has replaced it.
+
+    Where only strangers' heads are new, older ones count.
 
     Raises:
         LimitExceeded: so many strangers' heads are there that none of a trusted key could be found.
         StoreError, DeadlineExceeded: they could not be read.
     """
-    tags = sorted(store.tags(tag_at(place, head_prefix(ledger))), reverse=True)
+    tags = newest_first(store.tags(tag_at(place, TAGS)))
     kept: list[KeptHead] = []
     passed_over: list[str] = []
     for start in range(0, len(tags), _BATCH):
         if start >= _MOST:
-            raise LimitExceeded(f"{place} has more than {_MOST} heads of this ledger, and none that a given key signed")
+            raise LimitExceeded(f"{place} has more than {_MOST} heads of ledgers, and none that a given key signed")
         batch = [tag_at(place, tag) for tag in tags[start : start + _BATCH]]
-        found = each(lambda tag: _kept(store, tag, ledger, keyring), batch)
+        found = each(lambda tag: _kept(store, tag, keyring), batch)
         kept += [one for one in found if isinstance(one, KeptHead)]
         passed_over += [one for one in found if isinstance(one, str)]
         if kept:
@@ -158,7 +161,7 @@ def heads_in(store: HeadStore, place: Place, ledger: Digest, *, keyring: Keyring
     return Heads(kept=tuple(kept), passed_over=tuple(passed_over))
 
 
-def _kept(store: HeadStore, tag: TagReferences, ledger: Digest, keyring: Keyring) -> KeptHead | str:
+def _kept(store: HeadStore, tag: TagReferences, keyring: Keyring) -> KeptHead | str:
     """The head at a tag, or why there is none that counts. What cannot be read is an error, and never no head."""
     image = tag.at(store.resolve(tag))
     try:
@@ -166,8 +169,6 @@ def _kept(store: HeadStore, tag: TagReferences, ledger: Digest, keyring: Keyring
         signed = read_head(bundle, keyring)
     except (HeadInvalid, OciInvalid) as error:
         return f"{tag}: {error}"
-    if signed.ledger != ledger:
-        return f"{tag}: a head of another ledger"
     return KeptHead(place=str(tag), signed=signed, bundle=bundle)
 
 

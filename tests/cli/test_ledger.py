@@ -12,7 +12,7 @@ import pytest
 from attest.core.ledger import Record, read_record
 from attest.ops.ledger import check, read_lines
 from tests.cli.running import Ended, attest, spawn
-from tests.ledger.places import Place, fill
+from tests.ledger.places import Place, entry, fill
 
 LEDGER = "sqlite:///ledger.db"
 
@@ -224,18 +224,11 @@ def test_another_ledger_is_not_imported(desk: Desk) -> None:
     desk.done("init", "sqlite:///other.db")
     with Place(url=f"sqlite:///{desk.folder}/other.db").open() as other:
         fill(other, 1)
-        other_record = other.append(desk_entry())
+        other_record = other.append(entry(4711))
     desk.done("export", LEDGER, "--output", "ledger.jsonl")
     ended = desk.run("import", "sqlite:///other.db", "ledger.jsonl")
     assert (ended.code, "holds another record" in ended.err) == (3, True)
     assert desk.done("head", "sqlite:///other.db")["head"]["hash"] == other_record.hash
-
-
-def desk_entry() -> Any:
-    """An entry that no other ledger has."""
-    from tests.ledger.places import entry
-
-    return entry(4711)
 
 
 @pytest.mark.parametrize(
@@ -373,23 +366,24 @@ def test_heads_are_kept_beside_each_other(desk: Desk) -> None:
     assert {one["place"] for one in document["signed_heads"]} == tags
 
 
-def test_a_replaced_ledger_is_found(desk: Desk) -> None:
-    """A ledger made anew is not the one that a head is of: 1 beside the file, 3 where its own heads are looked for."""
+@pytest.mark.parametrize("how", ["empty", "another", "the same beginning"])
+def test_a_replaced_ledger_is_found(how: str, desk: Desk) -> None:
+    """A ledger that was deleted and made anew, however it begins, does not agree with a head of the old one."""
     sign(desk, "--output", "head.json", "--to", "oci:heads")
     for path in desk.folder.glob("ledger.db*"):
         path.unlink()
     desk.done("init", LEDGER)
-    key = ("--key", "keys/deployer.pub")
-    assert "ends with record 0" in desk.run("verify", LEDGER, "--head", "head.json", *key).out
-    ended = desk.run("verify", LEDGER, "--head", "oci:heads", *key)
-    assert (ended.code, "has no first record" in ended.err) == (3, True)
     with desk.place.open() as ledger:
-        fill(ledger, 3)
-        for number in range(30):
-            ledger.append(desk_entry()) if number else None
-    # The first records are the same to the byte: the same clock, the same content. So is the identity of the ledger.
-    assert desk.run("verify", LEDGER, "--head", "head.json", *key).code == 1
-    assert desk.run("verify", LEDGER, "--head", "oci:heads", *key).code == 1
+        if how == "the same beginning":  # the same clock and content, so the same first records to the byte
+            fill(ledger, 3)
+        for number in range(0 if how == "empty" else 30):
+            ledger.append(entry(4711 + number))
+    fault = "truncated" if how == "empty" else "rewritten"
+    for head in ("head.json", "oci:heads"):
+        ended = desk.run("verify", LEDGER, "--head", head, "--key", "keys/deployer.pub", "--format", "json")
+        assert (ended.code, ended.document["breaches"][0]["fault"]) == (1, fault)
+    if how != "empty":
+        assert desk.run("head", LEDGER, "--sign", "keys/deployer.key", "--to", "oci:heads").code == 3
 
 
 def test_a_strangers_heads_count_for_nothing(desk: Desk) -> None:
@@ -398,7 +392,7 @@ def test_a_strangers_heads_count_for_nothing(desk: Desk) -> None:
     desk.done("head", LEDGER, "--sign", "keys/stranger.key", "--to", "oci:heads")
     ended = desk.run("verify", LEDGER, "--head", "oci:heads", "--key", "keys/deployer.pub")
     assert ended.code == 3
-    assert "keeps no head of this ledger that a given key signed" in ended.err
+    assert "keeps no head of a ledger that a given key signed" in ended.err
     sign(desk, "--to", "oci:heads")
     document = desk.done("verify", LEDGER, "--head", "oci:heads", "--key", "keys/deployer.pub")
     assert len(document["signed_heads"]) == len(document["passed_over"]) == 1

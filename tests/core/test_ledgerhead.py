@@ -11,18 +11,19 @@ from attest.core.envelope import pae, write_bundle
 from attest.core.ledger import Head, head_of
 from attest.core.ledgerhead import (
     PREDICATE,
+    TAGS,
     TYPE,
     HeadInvalid,
     SignedHead,
-    head_prefix,
     head_tag,
+    newest_first,
     read_head,
     read_head_manifest,
     write_head,
     write_head_manifest,
 )
 from attest.core.oci import BUNDLE, IN_TOTO, OciInvalid, parse_manifest
-from attest.core.reference import digest_of
+from attest.core.reference import Digest, digest_of
 from attest.core.statement import NO_CONTEXT, read_statement, write_statement
 from attest.core.verify import Keyring
 from tests.core.make import NOW, Party, party
@@ -106,14 +107,17 @@ def test_another_statement_is_no_head() -> None:
         read_head(bundle_of(json.dumps(document).encode()), KEYRING)
 
 
-def test_tags_stand_in_the_order_of_the_heads() -> None:
-    """Tags of one ledger begin alike and sort as the numbers do; two bundles never have the same one."""
+def test_the_newest_tag_is_known_by_its_number() -> None:
+    """Tags of heads are told from others and ordered by number, whatever ledger they are of; two bundles have two."""
     tags = []
-    for seq in (2, 10, 9_000_000_000_000_000):
-        signed = SignedHead(ledger=SIGNED.ledger, head=Head(seq=seq, hash=SIGNED.head.hash, time=NOW), signed=NOW)
+    for seq, ledger_hash in ((2, "f"), (10, "0"), (9_000_000_000_000_000, "a")):
+        signed = SignedHead(
+            ledger=Digest("sha256:" + ledger_hash * 64), head=Head(seq=seq, hash=SIGNED.head.hash, time=NOW), signed=NOW
+        )
         tags.append(head_tag(signed, b"bundle"))
-    assert tags == sorted(tags)
-    assert all(tag.startswith(head_prefix(SIGNED.ledger)) and len(tag) <= 128 for tag in tags)
+    others = ["latest", "ledger-", "ledger-v2", tags[0] + "0", tags[0].upper(), "x" + tags[0]]
+    assert newest_first([*tags, *others]) == tags[::-1]
+    assert all(tag.startswith(TAGS) and len(tag) <= 128 for tag in tags)
     assert head_tag(SIGNED, b"one") != head_tag(SIGNED, b"two")
 
 
