@@ -3,6 +3,9 @@ build."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -11,6 +14,7 @@ import pytest
 
 from tests.cli.running import Ended, attest
 from tests.parts import images
+from tests.parts.find import require
 from tests.parts.images import BuiltImage
 
 pytestmark = pytest.mark.parts
@@ -96,3 +100,38 @@ def test_drift_in_the_words_of_the_builder(build: Build, lock: Callable[..., End
     assert package["origin"]["digest"] in layers
     assert lock(other, "--update", "--only", "packages", "--only", "config").code == 0
     assert lock(other, "--check").code == 0
+
+
+def test_every_platform_of_an_index_is_locked(
+    index_image: BuiltImage, lock: Callable[..., Ended], tmp_path: Path
+) -> None:
+    """An index is locked with all its platforms; one of its images alone lacks the other one, and nothing else."""
+    assert lock(index_image).code == 0
+    assert list(json.loads((tmp_path / "contract.lock.json").read_bytes())["platforms"]) == [
+        "linux/amd64",
+        "linux/arm64",
+    ]
+    assert lock(index_image, "--check").code == 0
+    alone = dataclasses.replace(index_image, digest=index_image.by_platform["linux/amd64"])
+    ended = lock(alone, "--check", "--format", "json")
+    assert ended.code == 1
+    assert [(each["kind"], each["pointer"]) for each in ended.document["drift"]] == [
+        ("removed", "/platforms/linux~1arm64")
+    ]
+
+
+def test_a_lock_holds_wherever_the_image_is(build: Build, lock: Callable[..., Ended], tmp_path: Path) -> None:
+    """What was locked in a layout is the same in a docker-archive that skopeo wrote of it, and differs in nothing."""
+    built = build()
+    assert lock(built).code == 0
+    archive = f"docker-archive:{tmp_path / 'docker.tar'}"
+    source = f"oci:{built.layout}:{built.tag}"
+    subprocess.run([require("skopeo"), "copy", "--quiet", source, f"{archive}:app:1"], check=True)
+    ended = attest("image", "lock", archive, "--contract", "contract.yaml", "--check", cwd=tmp_path)
+    assert (ended.code, ended.err) == (0, "")
+    difference = attest("image", "diff", built.reference, archive, "--format", "json", cwd=tmp_path).document
+    (platform,) = difference["platforms"]
+    told = {section: [each["name"] for each in found] for section, found in platform["changes"].items() if found}
+    assert set(told) <= {"config", "size"}  # an archive has no annotations, and its layers are not compressed
+    assert told.get("size", []) in ([], ["compressed size"])
+    assert all(name.startswith("annotation ") for name in told.get("config", []))
