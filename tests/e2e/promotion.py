@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attest.core.reference import Digest
 from attest.core.referrers import fallback_tag
 from tests.cli.running import Ended
 from tests.cli.scene import REPOSITORY, Scene, policy_text
@@ -118,8 +119,6 @@ class Stage:
     source: Place
     target: Place
     image: BuiltImage
-    options: tuple[str, ...] = ()
-    more: list[str] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
@@ -170,13 +169,17 @@ def make_stage(folder: Path, source: Registry | None, target: Registry | None, i
         push(image, origin.registry, origin.name, tag="main")
     else:
         copy_layout(image, folder / origin.name)
-    credentials = [one.docker_config_dir for one in (source, target) if one is not None and one.username is not None]
-    plain = [one.docker_config_dir for one in (source, target) if one is not None]
+    auths: dict[str, Any] = {}
+    for registry in (source, target):
+        if registry is not None:
+            auths |= json.loads((registry.docker_config_dir / "config.json").read_text())["auths"]
+    (folder / "docker").mkdir()
+    (folder / "docker/config.json").write_text(json.dumps({"auths": auths}))
     scene = Scene(
         folder=folder,
         image=origin.image(image.digest),
         repository=None if source is not None else REPOSITORY,
-        environment={"DOCKER_CONFIG": str([*credentials, *plain, folder / "docker"][0])},
+        environment={"DOCKER_CONFIG": str(folder / "docker")},
     )
     scene.make_keys("unit", "e2e", "gate")
     platforms = "platforms: {evidence: index, only: [linux/amd64, linux/arm64]}" if image.platforms else ""
@@ -187,13 +190,6 @@ def make_stage(folder: Path, source: Registry | None, target: Registry | None, i
     return Stage(scene=scene, source=origin, target=destination, image=image)
 
 
-def own_tags(place: Place, digest: str) -> list[str]:
-    """The tags of what is attached to a digest."""
-    return [tag for tag in place.tags() if tag.startswith(f"{fallback_tag_of(digest)}.")]
-
-
 def fallback_tag_of(digest: str) -> str:
     """The tag of a digest's list of referrers."""
-    from attest.core.reference import Digest
-
     return fallback_tag(Digest(digest))

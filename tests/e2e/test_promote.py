@@ -107,13 +107,15 @@ def test_a_failure_found_at_the_destination(target: str, between: Between, sampl
     assert f"again-{stage.digest[7:19]}" not in stage.target.tags()
 
 
+@pytest.mark.parametrize("source", PLACES)
 def test_what_is_signed_while_it_is_copied_counts(
-    docker_registry: Registry, gitea: Registry, tmp_path: Path, sample_image: BuiltImage
+    source: str, gitea: Registry, request: pytest.FixtureRequest, tmp_path: Path, sample_image: BuiltImage
 ) -> None:
     """A failure that is signed at the source while layers are on their way goes along, and refuses: no tag."""
     proxy = Meanwhile(gitea, tmp_path / "docker")
     with proxy.running():
-        stage = make_stage(tmp_path / "stage", docker_registry, proxy.registry, sample_image)
+        origin = None if source == "layout" else request.getfixturevalue(source)
+        stage = make_stage(tmp_path / "stage", origin, proxy.registry, sample_image)
         failed = stage.scene.sign_arguments("e2e", "--result", "failed", "--run-id", "2")
         environment = clean_environment(stage.scene.folder, **stage.scene.environment)
         proxy.event = lambda: spawn(*failed, cwd=stage.scene.folder, environment=environment)

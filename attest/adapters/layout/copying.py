@@ -7,6 +7,7 @@ on the disk before `index.json` names anything, and the image has no name before
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ _TRIES: Final = 5
 
 
 class LayoutSource:
-    """Implements `attest.copyports.CopySource` for an image in a layout. Threads may share it once it is made."""
+    """Implements `attest.copyports.CopySource` for an image in a layout. Threads may share it."""
 
     def __init__(self, path: str, image: Digest) -> None:
         """
@@ -37,8 +38,9 @@ class LayoutSource:
         """
         self._path = path
         self._image = image
-        with LayoutDirectory(path) as directory:
-            self._catalogue: Catalogue = Look(directory).catalogue()
+        self._lock = threading.Lock()
+        self._seen: tuple[bytes, Catalogue] | None = None
+        self._catalogue()
 
     @property
     def repository(self) -> None:
@@ -60,15 +62,24 @@ class LayoutSource:
         """As `attest.copyports.CopySource.attached`."""
         del children  # no layout answers with them where it should list
         prefix = f"{fallback_tag(subject)}."
+        catalogue = self._catalogue()
         return Listed(
-            referrers=self._catalogue.attached.get(subject, ()),
-            names={tag: one for tag, one in self._catalogue.tagged.items() if tag.startswith(prefix)},
+            referrers=catalogue.attached.get(subject, ()),
+            names={tag: one for tag, one in catalogue.tagged.items() if tag.startswith(prefix)},
         )
 
     def stream(self, blob: Descriptor) -> Iterator[bytes]:
         """As `attest.copyports.CopySource.stream`."""
         with LayoutDirectory(self._path) as directory:
             yield from directory.stream_blob(blob.digest)
+
+    def _catalogue(self) -> Catalogue:
+        """What is attached to what, read anew whenever `index.json` has changed."""
+        with self._lock, LayoutDirectory(self._path) as directory:
+            if self._seen is None or self._seen[0] != directory.read_index():
+                look = Look(directory)
+                self._seen = look.index, look.catalogue()
+            return self._seen[1]
 
 
 class LayoutTarget:
