@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -406,6 +407,7 @@ def test_many_strangers_do_not_hide_a_head(desk: Desk) -> None:
     from attest.core.ledger import Head
     from attest.core.ledgerhead import SignedHead, write_head
     from attest.core.reference import LayoutTag
+    from attest.ops import ledgerhead
     from attest.ops.ledgerhead import keep_head
     from attest.ops.sign import Unwitnessed
 
@@ -423,6 +425,11 @@ def test_many_strangers_do_not_hide_a_head(desk: Desk) -> None:
     assert ended.code == 1
     assert ended.document["breaches"][0]["fault"] == "truncated"
     assert len(ended.document["passed_over"]) == 40
+    nobody = ("verify", LEDGER, "--head", "oci:heads", "--key", "keys/nobody.pub")
+    desk.key("nobody")
+    assert "keeps no head of a ledger" in desk.run(*nobody).err
+    with mock.patch.object(ledgerhead, "_MOST", 32):
+        assert "more than 32 heads of ledgers, and none that a given key signed" in desk.run(*nobody).err
 
 
 def test_a_rotated_key_is_told_of_the_old_one(desk: Desk) -> None:

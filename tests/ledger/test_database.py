@@ -166,6 +166,19 @@ def test_an_empty_file_holds_no_ledger(tmp_path: Path) -> None:
     assert (tmp_path / "ledger.db").stat().st_size == 0
 
 
+def test_a_file_that_went_away_is_not_made_again(tmp_path: Path) -> None:
+    """A ledger whose file is deleted between two looks is an error, and no new file stands in its place."""
+    place = sqlite_place(tmp_path)
+    place.create().close()
+    database = Database(place.address, patience=SOON)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    with pytest.raises(LedgerUnreachable, match="unable to open"), database.writing():
+        raise AssertionError
+    database.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_another_programs_database_holds_no_ledger(tmp_path: Path) -> None:
     """A database without our tables holds no ledger; made there, the ledger lives beside the others' tables."""
     place = sqlite_place(tmp_path)

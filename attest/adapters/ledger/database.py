@@ -5,8 +5,6 @@ Loads SQLAlchemy: imported where a ledger is opened.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -217,27 +215,15 @@ def _is_there(path: Path) -> bool:
 def _make_file(path: Path, patience: timedelta) -> None:
     """Make the database in WAL mode, which stays with the file."""
     try:
-        with _alone(path.parent):
-            connection = sqlite3.connect(path, timeout=patience.total_seconds(), isolation_level=None)
-            try:
-                (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-                if mode != "wal":
-                    connection.execute("PRAGMA journal_mode = WAL")
-            finally:
-                connection.close()
-    except (OSError, sqlite3.Error) as error:
+        connection = sqlite3.connect(path, timeout=patience.total_seconds(), isolation_level=None)
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+            if mode != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
         raise UsageError(f"no ledger can be made at {path}: {error}") from error
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One maker at a time: SQLite does not wait for another one that changes the mode."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _words(error: exc.SQLAlchemyError) -> str:
