@@ -55,6 +55,8 @@ USRMERGE = (
         ("/usr/bin/busybox/", None),
         ("/usr/bin/busybox/..", None),
         ("/usr/bin/sh/x", None),
+        ("/usr/bin/sh/..", None),
+        ("/usr/bin/sh/.", None),
         ("/usr/bin/loop", None),
         ("/usr/bin/pool", None),
         ("/usr/bin/self/x", None),
