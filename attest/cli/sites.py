@@ -23,7 +23,7 @@ from attest.cli.streams import complain
 from attest.cli.terminal import escape
 from attest.core.environment import ComposeTarget, Environment, HookTarget, KubernetesTarget
 from attest.core.ledger import RecordInvalid
-from attest.errors import UsageError
+from attest.errors import AttestError, UsageError
 
 if TYPE_CHECKING:
     from attest.adapters.keys import KeySigner
@@ -183,30 +183,35 @@ def _ledger(environment: Environment, connection: Connection, who: Who) -> Itera
         from attest.ops.ledgerhead import agree, heads_in, publish_head
         from attest.ops.sign import Unwitnessed
 
+        head = place.head
         signer: KeySigner = open_signer(place.signer, who.password_file)
         keyring = Keyring([signer.public])
         before = ledger.head()
         agree(ledger, heads_in(Stores(connection), place.head, keyring=keyring))
+
+        def publish() -> None:
+            if ledger.head() == before:
+                return
+            pushing = Connection(
+                timeout=connection.timeout,
+                plain_http=connection.plain_http,
+                ca_file=connection.ca_file,
+                token_hosts=connection.token_hosts,
+                push=True,
+            )
+            complain(f"{environment.name}: signing the head of the ledger")
+            store, key = Stores(pushing), Unwitnessed(key=signer)
+            publish_head(ledger, store, head, signer=key, keyring=keyring, clock=SystemClock())
+
         try:
             yield ledger
-        finally:
-            if ledger.head() != before:
-                pushing = Connection(
-                    timeout=connection.timeout,
-                    plain_http=connection.plain_http,
-                    ca_file=connection.ca_file,
-                    token_hosts=connection.token_hosts,
-                    push=True,
-                )
-                complain(f"{environment.name}: signing the head of the ledger")
-                publish_head(
-                    ledger,
-                    Stores(pushing),
-                    place.head,
-                    signer=Unwitnessed(key=signer),
-                    keyring=keyring,
-                    clock=SystemClock(),
-                )
+        except BaseException:
+            try:  # what was recorded before it ended is worth a head as well, but not another error
+                publish()
+            except AttestError as error:
+                complain(f"{environment.name}: the head of the ledger was not pushed: {escape(error.message)}")
+            raise
+        publish()
 
 
 def check_actor(name: str) -> None:
