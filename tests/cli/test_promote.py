@@ -162,6 +162,40 @@ def test_a_refusal_moves_nothing(lane: str, scene: Scene) -> None:
     assert document["images"][0]["tag"] is None
 
 
+LANE = f"predicate-type: {TEST_RESULT}"
+
+
+@pytest.mark.parametrize(
+    ("e2e", "more", "options", "reason"),
+    [
+        ("signer: e2e", "", ("--result", "failed"), "result-failed"),
+        ("signer: e2e", "", ("--result", "warned"), "result-warned"),
+        ("signer: e2e, max-age: 1h", "", ("--finished", "2026-01-01T00:00:00Z"), "too-old"),
+        ("signer: e2e", "", ("--source-commit", 40 * "d", "--source-repository", SOURCE), "commit-differs"),
+        ("signer: unit", "", (), "signer-differs"),
+        ("signer: e2e, where: ['false']", "", (), "condition-unmet"),
+        ("signer: e2e", "expires: 2026-01-01T00:00:00Z", (), "policy-expired"),
+        ("signer: e2e", "revoked: [{key}]", (), "key-revoked"),
+        ("signer: e2e", "revoked: [{image}]", (), "image-revoked"),
+        ("signer: e2e", "platforms: {{evidence: index, only: [linux/arm64]}}", (), "platform-missing"),
+    ],
+)
+def test_no_evidence_that_is_bad_promotes(
+    e2e: str, more: str, options: tuple[str, ...], reason: str, scene: Scene
+) -> None:
+    """Failed, warned, stale, about another commit, by another signer, unmet, expired or revoked: nothing moves."""
+    rules = {"unit": f"{{{LANE}, signer: unit}}", "e2e": f"{{{LANE}, {e2e}}}"}
+    written = more.format(key=scene.fingerprint("e2e"), image=scene.digest)
+    signers = {name: f"{{key: keys/{name}.pub}}" for name in ("unit", "e2e")}
+    scene.write_policy(policy_text(rules, signers=signers, more=written))
+    scene.sign("unit")
+    scene.sign("e2e", *options)
+    ended = promote(scene)
+    assert ended.code == 1, ended.err
+    assert f"[{reason}]" in ended.out
+    assert not (scene.folder / "out").exists()
+
+
 def test_a_later_failure_is_refused_and_leaves_the_destination(passing: Scene) -> None:
     """Promoted before, refused now: nothing at the destination changes, neither is the tag taken away."""
     assert promote(passing).code == 0
