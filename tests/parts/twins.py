@@ -80,7 +80,7 @@ class Twins:
 
 def twins(kind: Kind) -> Twins:
     """The images of a kind; the first caller on a machine builds them."""
-    for program in ("buildah", "gcc", "unshare"):
+    for program in ("buildah", "gcc", "openssl", "unshare"):
         require(program)
     if os.getuid() != 0:
         lacking("building the images of the contracts needs root")
@@ -256,7 +256,7 @@ def _test_tool(kind: Kind, folder: Path, target: Path) -> None:
 
 def _one_more(target: Path) -> None:
     """six, as Debian has it."""
-    (found,) = (debian_root() / "usr/lib/python3/dist-packages").glob("six-*.egg-info")
+    (found,) = (debian_root() / "usr/lib/python3/dist-packages").glob("six-*.*-info")
     target.mkdir()
     for file in (found.with_name("six.py"), found):
         (shutil.copytree if file.is_dir() else shutil.copy)(file, target / file.name)
@@ -292,7 +292,7 @@ def _node_static_faults(folder: Path) -> None:
 
 
 def _static_binary_faults(folder: Path) -> None:
-    _step(folder, "openssl", "genpkey", "-algorithm", "ed25519", "-out", folder / "deploy.key")
+    _step(folder, require("openssl"), "genpkey", "-algorithm", "ed25519", "-out", folder / "deploy.key")
     _with_capability(folder / "ping")
     (folder / "counter").write_text("0\n")
     (folder / "main.c").write_text("int main(void) { return 0; }\n")
