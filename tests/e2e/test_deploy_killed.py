@@ -21,6 +21,7 @@ from tests.project import ROOT
 
 pytestmark = pytest.mark.parts
 
+slow = pytest.mark.slow
 KEPT = ("ledger.db", "ledger.db-wal", "ledger.db-shm", "running.json", "hook.log")
 
 
@@ -62,13 +63,13 @@ class Mortal:
             self.steps = int(words[-1])
         return done.returncode
 
-    def deaths(self, *arguments: str) -> Iterator[int]:
+    def deaths(self, *arguments: str, every: int = 1) -> Iterator[int]:
         """Each step of a command at which it is killed, from the same moment; the block is what comes after."""
         self.remember()
         self.run(0, *arguments)
         steps = self.steps
         assert steps > 10
-        for step in range(1, steps + 1):
+        for step in range(1, steps + 1, every):
             self.return_to_it()
             assert self.run(step, *arguments) == -signal.SIGKILL
             yield step
@@ -92,11 +93,12 @@ def mortal(olareg: Registry, tmp_path: Path) -> Iterator[Mortal]:
         yield Mortal(site=site)
 
 
-def test_a_deployment_that_was_killed_is_finished_by_the_same_command(mortal: Mortal) -> None:
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=slow)])
+def test_a_deployment_that_was_killed_is_finished_by_the_same_command(mortal: Mortal, every: int) -> None:
     """Killed at any step, the same command again ends with the release running, succeeded, and nothing unfinished."""
     site = mortal.site
     command = ("deploy", ENVIRONMENT, *site.images(2), "--wait", "90")
-    for step in mortal.deaths(*command):
+    for step in mortal.deaths(*command, every=every):
         interrupted = site.status("--recorded").document["unfinished"]
         ended = site.attest(*command)
         assert ended.code == 0, (step, ended.err)
@@ -107,6 +109,7 @@ def test_a_deployment_that_was_killed_is_finished_by_the_same_command(mortal: Mo
         assert {state for _, state in site.states()} <= {"succeeded", "superseded"}
 
 
+@slow
 def test_a_release_that_fails_is_rolled_back_however_often_it_is_killed(mortal: Mortal) -> None:
     """Killed at any step of a failing deployment and its rollback, the next command ends with the good release."""
     site = mortal.site
@@ -118,6 +121,7 @@ def test_a_release_that_fails_is_rolled_back_however_often_it_is_killed(mortal: 
         assert "rolled-back" in {state for _, state in site.states()}, step
 
 
+@slow
 def test_a_rollback_that_was_killed_is_finished_and_not_undone(mortal: Mortal) -> None:
     """Killed at any step, `attest rollback` again ends where the first one would have, and goes back no further."""
     site = mortal.site
@@ -133,6 +137,7 @@ def test_a_rollback_that_was_killed_is_finished_and_not_undone(mortal: Mortal) -
         mortal.check(1)
 
 
+@slow
 def test_a_rollback_undoes_what_was_killed(mortal: Mortal) -> None:
     """`attest rollback` after a deployment that was killed brings the good release back, and finishes no other."""
     site = mortal.site
@@ -145,6 +150,7 @@ def test_a_rollback_undoes_what_was_killed(mortal: Mortal) -> None:
         mortal.check(1)
 
 
+@slow
 def test_a_repair_that_was_killed_is_finished(mortal: Mortal) -> None:
     """Killed at any step, `attest reconcile` again ends with what should run."""
     site = mortal.site

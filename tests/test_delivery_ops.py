@@ -1,0 +1,520 @@
+"""Deliveries under faults that real parts do not show at will: a lost lease, a slow target, a crash within a soak."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attest.adapters.ledger import create_ledger, parse_address
+from attest.core import oci
+from attest.core.delivery.machine import Phase
+from attest.core.delivery.records import DeliveredRelease, Trigger
+from attest.core.environment import Environment
+from attest.core.health import Health, ProbeResult
+from attest.core.ledger import Entry, Head, Record
+from attest.core.predicates import Result
+from attest.core.reference import Digest, ImageReference, RegistryImage, Repository, digest_of
+from attest.core.release import StoredImage
+from attest.core.targets import DesiredImage, Instance, Observed, RunState
+from attest.core.verdict import Passed
+from attest.errors import InternalError, LeaseLost, LedgerMisbehaved, NotFound, NotObserved, TargetFailed, Unreachable
+from attest.ledgerports import Lease, Ledger
+from attest.ops.delivery.carry import carry_out
+from attest.ops.delivery.deploy import Done, Wanted, deploy, rollback
+from attest.ops.delivery.reconcile import reconcile
+from attest.ops.delivery.site import Journal, Site, journal
+from attest.ports import Attached
+from tests.core import make
+from tests.core.make import NOW
+from tests.core.make_delivery import image, release
+from tests.core.test_delivery_decisions import environment
+
+SOURCE = Repository(host="registry.example.org", path="plex/source")
+
+
+class Clock:
+    """A second later at each look."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def now(self) -> datetime:
+        """The time."""
+        self.time += timedelta(seconds=1)
+        return self.time
+
+
+@dataclass(slots=True)
+class FakeStore:
+    """Images with evidence, as a store would have them."""
+
+    bundles: dict[RegistryImage, list[bytes]] = field(default_factory=dict)
+    broken: set[Repository] = field(default_factory=set)
+
+    def _find(self, wanted: ImageReference) -> list[bytes]:
+        assert isinstance(wanted, RegistryImage)
+        if wanted.repository in self.broken:
+            raise Unreachable(f"{wanted.repository.host} does not answer")
+        if wanted not in self.bundles:
+            raise NotFound(f"{wanted} is not there")
+        return self.bundles[wanted]
+
+    def read(self, wanted: ImageReference, *, platform: bool, receive: Callable[[Attached], None]) -> StoredImage:  # noqa: ARG002
+        """As `attest.ports.Store`."""
+        for content in self._find(wanted):
+            manifest = make.digest("referrer")
+            attached = Attached(
+                subject=wanted.digest, manifest=manifest, digest=digest_of(content), content=content, legacy=False
+            )
+            receive(attached)
+        described = oci.Descriptor(media_type=oci.MANIFEST, digest=wanted.digest, size=1)
+        return StoredImage(descriptor=described, children=None, platform=None)
+
+    def describe(self, wanted: ImageReference) -> oci.Descriptor:
+        """As `attest.ports.Store`."""
+        self._find(wanted)
+        return oci.Descriptor(media_type=oci.MANIFEST, digest=wanted.digest, size=1)
+
+    def aliases(self, wanted: ImageReference) -> frozenset[Digest]:
+        """As `attest.ports.Store`."""
+        self._find(wanted)
+        return frozenset({wanted.digest})
+
+
+@dataclass(slots=True)
+class FakeTarget:
+    """One container for each service. What it does wrong is set from outside."""
+
+    running: dict[str, Instance] = field(default_factory=dict)
+    applied: list[dict[str, RegistryImage]] = field(default_factory=list)
+    late: int = 0
+    """So many looks later than it was told, it runs."""
+    waiting: dict[str, Instance] = field(default_factory=dict)
+    on_prepare: Callable[[], None] = lambda: None
+    on_observe: Callable[[], None] = lambda: None
+    state: RunState = RunState.RUNNING
+
+    def prepare(self, plan: Sequence[DesiredImage]) -> None:  # noqa: ARG002 - the port's signature
+        """As `attest.targetports.Target`."""
+        self.on_prepare()
+
+    def apply(self, plan: Sequence[DesiredImage]) -> None:
+        """As `attest.targetports.Target`."""
+        self.applied.append({one.service: one.reference for one in plan})
+        for one in plan:
+            self.waiting[one.service] = Instance(
+                name=one.service,
+                state=self.state,
+                digests=frozenset({one.reference.digest}),
+                started=f"{len(self.applied)}",
+            )
+
+    def observe(self) -> Mapping[str, Observed]:
+        """As `attest.targetports.Target`."""
+        self.on_observe()
+        if self.late:
+            self.late -= 1
+        else:
+            self.running.update(self.waiting)
+            self.waiting = {}
+        return {
+            name: Observed(service=name, instances=(self.running[name],) if name in self.running else ())
+            for name in ("app",)
+        }
+
+
+@dataclass(slots=True)
+class FakeProber:
+    """Says what it was told to say of each image."""
+
+    target: FakeTarget
+    sick: set[Digest] = field(default_factory=set)
+    health: Health = Health.HEALTHY
+    on_soak: Callable[[], None] = lambda: None
+
+    def settle(self, service: str) -> ProbeResult:
+        """As `attest.targetports.Prober`."""
+        digests = self.target.running[service].digests
+        health = self.health if digests.isdisjoint(self.sick) else Health.UNHEALTHY
+        return ProbeResult(health=health, detail=f"it is {health}", looks=1, streak=1)
+
+    def soak(self, service: str) -> ProbeResult:
+        """As `attest.targetports.Prober`."""
+        self.on_soak()
+        return self.settle(service)
+
+
+@dataclass(slots=True)
+class LosingLease:
+    """A lease that is lost at its check number `at`."""
+
+    lease: Lease
+    at: int
+
+    environment = property(lambda self: self.lease.environment)
+    token = property(lambda self: self.lease.token)
+    since = property(lambda self: self.lease.since)
+
+    def append(self, entry: Entry) -> Record:
+        """As `attest.ledgerports.Lease`."""
+        return self.lease.append(entry)
+
+    def check(self) -> None:
+        """As `attest.ledgerports.Lease`."""
+        self.at -= 1
+        if self.at < 0:
+            raise LeaseLost("somebody else may have it")
+
+
+@dataclass(slots=True)
+class LosingLedger:
+    """A ledger whose leases are lost."""
+
+    ledger: Ledger
+    at: int
+
+    def append(self, entry: Entry) -> Record:
+        """As `attest.ledgerports.Ledger`."""
+        return self.ledger.append(entry)
+
+    def records(self, *, environment: str | None = None, after: int = 0) -> Iterator[Record]:
+        """As `attest.ledgerports.Ledger`."""
+        return self.ledger.records(environment=environment, after=after)
+
+    def head(self) -> Head | None:
+        """As `attest.ledgerports.Ledger`."""
+        return self.ledger.head()
+
+    @contextlib.contextmanager
+    def lease(self, environment: str, *, holder: str, ttl: timedelta, wait: timedelta) -> Iterator[Lease]:
+        """As `attest.ledgerports.Ledger`."""
+        with self.ledger.lease(environment, holder=holder, ttl=ttl, wait=wait) as lease:
+            yield LosingLease(lease, self.at)
+
+    def restore(self, records: Any) -> int:
+        """As `attest.ledgerports.Ledger`."""
+        return self.ledger.restore(records)
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """A site of fakes around a real ledger."""
+
+    site: Site
+    store: FakeStore
+    target: FakeTarget
+    prober: FakeProber
+    told: list[str]
+    pauses: list[float]
+
+    def publish(self, number: int, *, result: Result = Result.PASSED, at: Repository | None = None) -> DeliveredRelease:
+        """A release whose image is there, with what a lane says about it now."""
+        of = release(number)
+        (one,) = of.services.values()
+        where = one if at is None else replace(one, repository=at)
+        now = self.site.clock.now()
+        about = make.context(run_id=f"{(now - NOW).seconds}", started=now - timedelta(seconds=1), finished=now)
+        signed = make.bundle(make.party("ci"), make.payload([one.digest], about, result=result))
+        self.store.bundles.setdefault(where, []).append(signed)
+        return of
+
+    def deploy(self, number: int, **changes: Any) -> Done:
+        """Deploy a release that was published."""
+        return deploy(self.changed(**changes), Wanted(release=release(number), trigger=Trigger.EXPLICIT))
+
+    def changed(self, **changes: Any) -> Site:
+        """The site with something else in it."""
+        return replace(self.site, **changes)
+
+    def runs(self) -> Digest:
+        """What runs."""
+        (digest,) = self.target.running["app"].digests
+        return digest
+
+    def types(self) -> list[str]:
+        """The types of all records."""
+        return [record.type for record in self.site.ledger.records()]
+
+
+def with_evidence(*repositories: Repository) -> Environment:
+    """The environment, with these in `evidence`."""
+    return replace(environment(), evidence=repositories)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """An environment to which nothing was deployed, and releases 1 to 3 for it."""
+    target, store = FakeTarget(), FakeStore()
+    prober, clock = FakeProber(target), Clock()
+    told: list[str] = []
+    pauses: list[float] = []
+    with create_ledger(parse_address(f"sqlite:///{tmp_path / 'ledger.db'}"), clock=clock) as ledger:
+        site = Site(
+            environment=environment(),
+            policy=make.policy([make.lane("test")]),
+            ledger=ledger,
+            target=target,
+            prober=prober,
+            open_store=lambda: store,  # type: ignore[arg-type,return-value]
+            clock=clock,
+            pause=pauses.append,
+            tell=told.append,
+            actor="somebody",
+            version="1",
+            wait=timedelta(0),
+        )
+        made = World(site=site, store=store, target=target, prober=prober, told=told, pauses=pauses)
+        for number in (1, 2, 3):
+            made.publish(number)
+        yield made
+
+
+def ended(done: Done) -> Phase:
+    """The state of what was asked for."""
+    assert done.delivery is not None
+    return done.delivery.phase
+
+
+def test_a_lease_that_is_lost_before_the_target_is_told(world: World) -> None:
+    """Whoever lost the lease tells the target nothing, and records nothing more."""
+    with pytest.raises(LeaseLost):
+        world.deploy(1, ledger=LosingLedger(world.site.ledger, 0))
+    assert world.target.applied == []
+    assert world.types() == ["deployment.planned", "deployment.verified"]
+    assert ended(world.deploy(1)) is Phase.SUCCEEDED
+    assert world.types()[2] == "deployment.superseded"
+
+
+def test_a_lease_that_is_lost_while_it_is_probed(world: World) -> None:
+    """Behind each probe the lease is asked about; what is found then is for the next deployer to finish."""
+    with pytest.raises(LeaseLost):
+        world.deploy(1, ledger=LosingLedger(world.site.ledger, 1))
+    assert world.types()[-1] == "deployment.probing"
+    done = world.deploy(1)
+    assert (ended(done), done.settled) == (Phase.SUCCEEDED, ())
+    assert any("was interrupted while probing" in text for text in world.told)
+
+
+def test_a_target_may_take_its_time(world: World) -> None:
+    """What does not run yet is looked at again, until the time of its probe is over."""
+    world.deploy(1)
+    world.target.late = 1
+    assert ended(world.deploy(2)) is Phase.SUCCEEDED
+    assert world.pauses == [1.0]
+    world.target.late = 99
+    assert ended(world.deploy(3)) is Phase.ERROR
+    assert len(world.pauses) == 2
+
+
+def test_a_service_that_crashes_within_its_soak(world: World) -> None:
+    """Started anew while it had to stay healthy, it failed, although it is healthy at the end; and is rolled back."""
+    world.deploy(1)
+
+    def crash() -> None:
+        one = world.target.running["app"]
+        if one.digests == {image("app", 2).digest}:
+            world.target.running["app"] = replace(one, started="anew")
+
+    world.prober.on_soak = crash
+    done = world.deploy(2)
+    assert ended(done) is Phase.ROLLED_BACK
+    assert done.rollback is not None
+    assert done.rollback.phase is Phase.SUCCEEDED
+    assert world.runs() == image("app", 1).digest
+
+
+def test_a_probe_that_could_not_be_made_rolls_nothing_back(world: World) -> None:
+    """Where nobody can tell how healthy a release is, it stays, and nothing is marked."""
+    world.deploy(1)
+    world.prober.health = Health.ERROR
+    done = world.deploy(2)
+    assert (ended(done), done.rollback, done.hold) == (Phase.ERROR, None, None)
+    assert world.runs() == image("app", 2).digest
+    world.prober.health = Health.HEALTHY
+    assert ended(world.deploy(2)) is Phase.SUCCEEDED
+
+
+def test_what_does_not_go_on_running_failed(world: World) -> None:
+    """A container of the right image that waits to run for ever is a bad release, though its probe was healthy."""
+    world.target.state = RunState.WAITING
+    assert ended(world.deploy(1)) is Phase.HELD
+
+
+def test_a_target_that_says_nothing_while_it_is_observed(world: World) -> None:
+    """That the target does not say what runs is an error of the delivery, and recorded."""
+
+    def silent() -> None:
+        raise NotObserved("no answer")
+
+    world.target.on_observe = silent
+    assert ended(world.deploy(1)) is Phase.ERROR
+    world.target.on_observe = lambda: None
+    found = reconcile(world.site, trigger=Trigger.AUTOMATIC)
+    assert (found.drift, found.repair) == ((), None)
+    assert world.types()[-2:] == ["deployment.error", "environment.observed"]
+
+
+def test_an_image_that_cannot_be_fetched_when_it_is_finished(world: World) -> None:
+    """What was interrupted stays unfinished while the target cannot go on with it, and is finished when it can."""
+    with pytest.raises(LeaseLost):
+        world.deploy(1, ledger=LosingLedger(world.site.ledger, 1))
+
+    def failing() -> None:
+        raise TargetFailed("no space")
+
+    world.target.on_prepare = failing
+    for _ in range(2):
+        with pytest.raises(TargetFailed):
+            world.deploy(1)
+    assert world.types()[-1] == "deployment.verified"
+    world.target.on_prepare = lambda: None
+    assert ended(world.deploy(1)) is Phase.SUCCEEDED
+    assert world.types().count("deployment.planned") == 1
+
+
+def test_what_was_interrupted_and_is_refused_since_is_rolled_back(world: World) -> None:
+    """A failure signed while nobody was at work: the half applied release fails, and the good one comes back."""
+    world.deploy(1)
+    with pytest.raises(LeaseLost):
+        world.deploy(2, ledger=LosingLedger(world.site.ledger, 1))
+    world.publish(2, result=Result.FAILED)
+    done = rollback_or_settle(world)
+    assert done == [Phase.SUPERSEDED, Phase.ROLLED_BACK, Phase.SUCCEEDED]
+    assert world.runs() == image("app", 1).digest
+
+
+def rollback_or_settle(world: World) -> list[Phase]:
+    """What a command that settles leaves behind: the states of all deliveries."""
+    reconcile(world.site, trigger=Trigger.EXPLICIT)
+    with journal(world.site) as book:
+        return [one.phase for one in book.here.deliveries.values()]
+
+
+def test_a_registry_that_does_not_answer_is_no_reason_to_go_back_further(world: World) -> None:
+    """Undecided about a candidate: nothing is touched, nothing recorded, and no older release taken."""
+    for number in (1, 2, 3):
+        world.deploy(number)
+    before = world.types()
+    world.store.broken.add(image("app", 2).repository)
+    with pytest.raises(Unreachable):
+        rollback(world.site)
+    assert world.types() == before
+    assert world.runs() == image("app", 3).digest
+
+
+def test_evidence_is_read_everywhere(world: World) -> None:
+    """A failure in a repository of `evidence` refuses; one that cannot be reached decides nothing."""
+    asked = with_evidence(SOURCE)
+    with pytest.raises(NotFound, match="has none of the images"):
+        world.deploy(1, environment=asked)
+    world.publish(1, at=SOURCE)
+    assert ended(world.deploy(1, environment=asked)) is Phase.SUCCEEDED
+    world.publish(1, at=SOURCE, result=Result.FAILED)
+    assert ended(world.deploy(1, environment=asked)) is Phase.REFUSED
+    world.store.broken.add(SOURCE)
+    with pytest.raises(Unreachable):
+        world.deploy(1, environment=asked)
+
+
+def test_what_was_cleaned_up_at_the_source_is_no_obstacle_to_the_way_back(world: World) -> None:
+    """A rollback does not demand that `evidence` still knows the image; an unreachable place still stops it."""
+    world.deploy(1)
+    world.deploy(2)
+    site = world.changed(environment=with_evidence(SOURCE))
+    assert ended(rollback(site)) is Phase.SUCCEEDED
+    assert world.runs() == image("app", 1).digest
+    world.deploy(3)
+    world.store.broken.add(SOURCE)
+    with pytest.raises(Unreachable):
+        rollback(site)
+    assert world.runs() == image("app", 3).digest
+
+
+def test_the_place_pulled_from_may_stand_in_evidence(world: World) -> None:
+    """A repository that is both is read once, and knows the image."""
+    site = world.changed(environment=with_evidence(image("app", 1).repository))
+    done = deploy(site, Wanted(release=release(1), trigger=Trigger.EXPLICIT))
+    assert ended(done) is Phase.SUCCEEDED
+
+
+def test_a_verdict_about_other_images_carries_nothing_out(world: World) -> None:
+    """What applies takes a `Passed`, and checks that it is about exactly what it applies."""
+    world.deploy(1)
+    policy = make.policy([make.lane("test")])
+    signed = make.bundle(make.party("ci"), make.payload([make.image().digest], make.context()))
+    other = make.decide(policy, make.release(), signed)
+    assert isinstance(other, Passed)
+    with journal(world.site) as book, pytest.raises(InternalError, match="other images"):
+        carry_out(other, book, 1)
+    assert len(world.target.applied) == 1
+
+
+def test_a_ledger_that_says_what_cannot_be_true_is_believed_in_nothing(world: World) -> None:
+    """A record that somebody put there, whole as it is in its chain, ends every command."""
+    entry = Entry(
+        type="deployment.succeeded", environment="staging", actor="x", payload={"deployment": 7, "services": {}}
+    )
+    world.site.ledger.append(entry)
+    with pytest.raises(LedgerMisbehaved, match="cannot be believed"):
+        world.deploy(1)
+    assert world.target.applied == []
+
+
+def test_a_rollback_that_fails_stays(world: World) -> None:
+    """No rollback of a rollback by itself; the next explicit one undoes it and goes further back."""
+    for number in (1, 2, 3):
+        world.deploy(number)
+    world.prober.sick = {image("app", 2).digest}
+    done = rollback(world.site)
+    assert (ended(done), done.rollback) == (Phase.FAILED, None)
+    assert world.runs() == image("app", 2).digest
+    assert ended(rollback(world.site)) is Phase.SUCCEEDED
+    assert world.runs() == image("app", 1).digest
+
+
+def test_a_failed_rollback_ends_an_automatic_one(world: World) -> None:
+    """Where what was good before is not any more, both are marked, and what runs is said to have failed."""
+    world.deploy(1)
+    world.prober.sick = {image("app", 1).digest, image("app", 2).digest}
+    done = world.deploy(2)
+    assert ended(done) is Phase.ROLLBACK_FAILED
+    assert done.rollback is not None
+    assert done.rollback.phase is Phase.FAILED
+    assert len(world.target.applied) == 3
+
+
+def test_a_rollback_that_was_planned_is_given_up_and_made_anew(world: World) -> None:
+    """A rollback that was interrupted before it touched anything does not count."""
+    world.deploy(1)
+    world.deploy(2)
+    with pytest.raises(LeaseLost):
+        rollback(world.changed(ledger=LosingLedger(world.site.ledger, 0)))
+    assert world.runs() == image("app", 2).digest
+    assert ended(rollback(world.site)) is Phase.SUCCEEDED
+    assert world.runs() == image("app", 1).digest
+
+
+def test_a_repair_that_fails_is_rolled_back(world: World) -> None:
+    """What should run, runs again and is not healthy any more: it goes back to the release before it."""
+    world.deploy(1)
+    world.deploy(2)
+    world.target.running["app"] = replace(world.target.running["app"], digests=frozenset({make.digest("evil")}))
+    world.prober.sick = {image("app", 2).digest}
+    found = reconcile(world.site, trigger=Trigger.AUTOMATIC)
+    assert found.repair is not None
+    assert ended(found.repair) is Phase.ROLLED_BACK
+    assert world.runs() == image("app", 1).digest
+
+
+def test_the_journal_reads_what_it_writes(world: World) -> None:
+    """Each record that is written is in the history at once."""
+    world.deploy(1)
+    with journal(world.site) as book:
+        assert isinstance(book, Journal)
+        assert book.here.current == book.delivery(1)
