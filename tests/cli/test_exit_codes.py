@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -104,6 +105,7 @@ def test_every_error_of_attest_ends_with_its_own_code(
     """Each error type ends with its exit code, 2 or 3, its message in one line and its hint in another."""
     more: dict[str, object] = {"file": "f"} if issubclass(error, errors.DocumentInvalid) else {}
     more |= {"status": 0} if error is errors.NotSigned else {}
+    more |= {"holder": "somebody", "since": datetime.now(UTC)} if error is errors.LeaseHeld else {}
     with_command(monkeypatch, raising(error("what is wrong", hint="what to do", **more)))
     ended = attest("stub", cwd=tmp_path)
     assert ended.code == error.exit_code in {2, 3}
