@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from attest.core.delivery.records import read_delivery
 from attest.core.ledger import Fault, breaches, read_record
 from attest.core.ledgerhead import PREDICATE, TYPE
 from tests.cli.test_help import parse
@@ -13,9 +14,11 @@ TEXT = (ROOT / "docs/ledger.md").read_text()
 
 
 def test_the_record_that_is_shown_is_one() -> None:
-    """The record of the document is the first of a whole ledger."""
+    """The record of the document is the first of a whole ledger, and of a type that deployments have."""
     (shown,) = re.findall(r"^```json\n(.*?)\n```$", TEXT, re.MULTILINE)
-    assert list(breaches([read_record(shown.encode())])) == []
+    record = read_record(shown.encode())
+    assert list(breaches([record])) == []
+    assert read_delivery(record) is not None
 
 
 def test_the_commands_that_are_shown_exist() -> None:

@@ -184,6 +184,7 @@ def _postgresql(url: str, patience: timedelta) -> SqlEngine:
         "keepalives_interval": 10,
         "keepalives_count": 3,
         "tcp_user_timeout": 60_000,
+        "prepare_threshold": None,  # a pooler may hand the next statement to another session
     }
     engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
