@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import UnionType
-from typing import Any, ClassVar, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, WithJsonSchema
 from pydantic.fields import FieldInfo
@@ -21,6 +21,10 @@ _WORDS = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
 }
+
+
+_WRAPPED = (UnionType, Union, Annotated)
+"""Around what may be left out, `X | None`, and around what more is said of."""
 
 
 class DocumentModel(BaseModel):
@@ -166,10 +170,10 @@ def _model_at(model: type[DocumentModel], path: Path) -> type[DocumentModel]:
     for step in path:
         if isinstance(here, type) and issubclass(here, DocumentModel):
             here = next(field.annotation for name, field in here.model_fields.items() if _key(name, field) == step)
-            if get_origin(here) is UnionType:
-                here = get_args(here)[0]  # what may be left out: X | None
         else:
             here = get_args(here)[-1]  # of a mapping by name, or a list
+        while get_origin(here) in _WRAPPED:
+            here = get_args(here)[0]
     found: type[DocumentModel] = here  # only a model has unknown keys
     return found
 

@@ -26,6 +26,8 @@ class Outer(DocumentModel):
     one: Inner | None = None
     many: list[Inner] = Field(default_factory=list)
     named: dict[str, Inner] = Field(default_factory=dict)
+    some: Annotated[list[Inner], Field(min_length=1)] | None = None
+    other: Annotated[list[Annotated[Inner, Field(description="one of them")]], Field(min_length=1)] | None = None
     class_: bool = False
 
 
@@ -49,6 +51,8 @@ def test_keys_have_hyphens_and_may_be_words_of_python() -> None:
         ("one: {soon: 1}", "1:7", "one.soon"),
         ("many: [{}, {soon: 1}]", "1:13", "many[1].soon"),
         ("named:\n  a: {soon: 1}", "2:7", "named.a.soon"),
+        ("some: [{soon: 1}]", "1:9", "some[0].soon"),
+        ("other: [{}, {soon: 1}]", "1:14", "other[1].soon"),
     ],
 )
 def test_an_unknown_key_is_found_wherever_it_is(text: str, place: str, name: str) -> None:
