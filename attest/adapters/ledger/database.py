@@ -160,7 +160,11 @@ def _sqlite(path: Path, patience: timedelta) -> SqlEngine:
             isolation_level=None,  # BEGIN is ours
             check_same_thread=False,  # a connection changes hands between threads, and is never in two
         )
-        connection.execute("PRAGMA synchronous = FULL")
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
