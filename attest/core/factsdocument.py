@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import Any, Final
+from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from attest.core.imagefacts import SCHEMA, ImageFacts
 from attest.core.strictjson import Json
+from attest.core.valueschema import schema_of_value
 
 SCHEMA_NAME: Final = "https://attest-gate.dev/schema/image-facts-v1.json"
 """`$id` of the schema: a name, not an address to ask."""
@@ -52,13 +53,10 @@ def read_facts(document: Json) -> ImageFacts:
 
 def facts_schema() -> dict[str, Json]:
     """JSON Schema, draft 2020-12, of `facts_document`."""
-    schema: dict[str, Any] = _adapter().json_schema(mode="serialization")
+    schema = schema_of_value(_adapter(), name=SCHEMA_NAME, title="what is known of an image")
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": SCHEMA_NAME,
-        **_strict(schema),
-        "title": "what is known of an image",
-        "properties": {"schema": {"const": SCHEMA}, **_strict(schema["properties"])},
+        **schema,
+        "properties": {"schema": {"const": SCHEMA}, **schema["properties"]},
         "required": ["schema", *schema["required"]],
     }
 
@@ -66,18 +64,3 @@ def facts_schema() -> dict[str, Json]:
 @functools.cache
 def _adapter() -> TypeAdapter[ImageFacts]:
     return TypeAdapter(ImageFacts)
-
-
-def _strict(schema: Json) -> Json:
-    """The schema with every member required, for all are always written, no other allowed, and no titles."""
-    if isinstance(schema, list):
-        return [_strict(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {key: _strict(value) for key, value in schema.items() if key not in ("title", "default")}
-    properties = schema.get("properties")
-    if schema.get("type") == "object" and isinstance(properties, dict):
-        found["properties"] = {name: _strict(value) for name, value in properties.items()}
-        found["required"] = list(properties)
-        found["additionalProperties"] = False
-    return found
