@@ -10,8 +10,9 @@ import pytest
 
 from attest.core.delivery.candidates import candidates, unlike
 from attest.core.delivery.fitting import release_of_file, release_of_images
+from attest.core.delivery.fold import fold
 from attest.core.delivery.gates import freeze, obstacle
-from attest.core.delivery.history import Delivery, EnvironmentHistory, fold
+from attest.core.delivery.history import Delivery, EnvironmentHistory
 from attest.core.delivery.machine import Phase
 from attest.core.delivery.outcome import conclude, matches, restarted, unconfirmed
 from attest.core.delivery.records import (

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from attest.core.delivery.history import EnvironmentHistory, fold
+from attest.core.delivery.fold import fold
+from attest.core.delivery.history import EnvironmentHistory
 from attest.core.delivery.machine import ALLOWED, ENDS, UNFINISHED, Phase, TransitionInvalid, step
 from attest.core.delivery.records import (
     AnyPayload,

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from attest.core.delivery.candidates import candidates
-from attest.core.delivery.history import Delivery, EnvironmentHistory, fold
+from attest.core.delivery.fold import fold
+from attest.core.delivery.history import Delivery, EnvironmentHistory
 from attest.core.delivery.machine import ENDS, UNFINISHED, Phase
 from attest.core.delivery.records import (
     Applying,

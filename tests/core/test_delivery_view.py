@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from attest.core.delivery.history import Delivery, fold
+from attest.core.delivery.fold import fold
+from attest.core.delivery.history import Delivery
 from attest.core.delivery.records import (
     Applying,
     Frozen,

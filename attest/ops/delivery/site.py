@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from attest.core.delivery.history import Delivery, EnvironmentHistory, History, fold
+from attest.core.delivery.fold import fold
+from attest.core.delivery.history import Delivery, EnvironmentHistory, History
 from attest.core.delivery.records import AnyPayload, DeliveredRelease, DeliveryInvalid, entry_of
 from attest.core.environment import Environment
 from attest.core.ledger import Record, RecordInvalid

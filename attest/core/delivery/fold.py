@@ -1,0 +1,253 @@
+"""What follows from the records of a ledger.
+
+A fold over all records in their order. It believes nothing that the table of states (`attest.core.delivery.machine`)
+does not allow: a record that cannot be true where it stands ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Final, assert_never
+
+from attest.core.delivery.history import (
+    BadRelease,
+    Delivery,
+    EnvironmentHistory,
+    FrozenSince,
+    History,
+    Hold,
+    Seen,
+)
+from attest.core.delivery.machine import Phase, TransitionInvalid, step
+from attest.core.delivery.records import (
+    Applying,
+    DeliveryInvalid,
+    DeliveryRecord,
+    Erred,
+    Failed,
+    Frozen,
+    Held,
+    Kind,
+    Observation,
+    Planned,
+    Probing,
+    Refused,
+    Released,
+    Step,
+    Succeeded,
+    Superseded,
+    Unfrozen,
+    Verified,
+    read_delivery,
+)
+from attest.core.delivery.verdicts import Decision, RecordedPolicy, RecordedVerdict
+from attest.core.evaluate import Remembered
+from attest.core.ledger import Record
+
+
+def fold(records: Iterable[Record]) -> History:
+    """The history that the records of a ledger tell.
+
+    Raises:
+        DeliveryInvalid: a record of a delivery is none, or cannot be true where it stands.
+    """
+    environments: dict[str, EnvironmentHistory] = {}
+    policies: dict[str, Remembered] = {}
+    read: list[DeliveryRecord] = []
+    for record in records:
+        one = read_delivery(record)
+        if one is None:
+            continue
+        read.append(one)
+        before = environments.get(record.environment) or EnvironmentHistory(name=record.environment)
+        try:
+            environments[record.environment] = _follow(before, one)
+        except (TransitionInvalid, _Impossible) as error:
+            raise DeliveryInvalid(f"record {record.seq} ({record.type}) cannot be true: {error}") from error
+        verdict = getattr(one.payload, "verdict", None)
+        if isinstance(verdict, RecordedVerdict):
+            _remember(policies, verdict.policy)
+    return History(environments=environments, policies=policies, records=tuple(read))
+
+
+class _Impossible(Exception):
+    """What a record says contradicts those before it."""
+
+
+def _remember(policies: dict[str, Remembered], policy: RecordedPolicy) -> None:
+    known = policies.get(policy.name)
+    if known is None or policy.serial > known.serial:
+        policies[policy.name] = Remembered(serial=policy.serial, digest=policy.digest)
+
+
+def _follow(before: EnvironmentHistory, one: DeliveryRecord) -> EnvironmentHistory:
+    """The environment after one more record."""
+    record, payload = one.record, one.payload
+    match payload:
+        case Planned():
+            return _plan(before, record, payload)
+        case Step():
+            return _advance(before, record, payload)
+        case Held():
+            return _held(before, record, payload)
+        case Released():
+            kept = {key: bad for key, bad in before.bad.items() if key not in payload.releases}
+            return replace(before, hold=None if payload.hold else before.hold, bad=kept)
+        case Frozen():
+            frozen = FrozenSince(since=record.time, until=payload.until, reason=payload.reason, actor=record.actor)
+            return replace(before, frozen=frozen)
+        case Unfrozen():
+            return replace(before, frozen=None)
+        case Observation():
+            if payload.deployment is not None:
+                _known(before, payload.deployment)
+            seen = Seen(time=record.time, deployment=payload.deployment, services=payload.services, drift=payload.drift)
+            return replace(before, seen=seen)
+        case other:
+            assert_never(other)
+
+
+def _known(before: EnvironmentHistory, number: int) -> Delivery:
+    delivery = before.deliveries.get(number)
+    if delivery is None:
+        raise _Impossible(f"there is no delivery {number} in {before.name}")
+    return delivery
+
+
+def _plan(before: EnvironmentHistory, record: Record, payload: Planned) -> EnvironmentHistory:
+    if before.unfinished is not None:
+        raise _Impossible(f"delivery {before.unfinished.number} is not finished")
+    if (payload.reverts is not None) != (payload.kind is Kind.ROLLBACK):
+        raise _Impossible("a rollback undoes a delivery, and nothing else does")
+    if payload.reverts is not None:
+        undone = _known(before, payload.reverts)
+        if undone != before.current:
+            raise _Impossible(f"delivery {undone.number} is not the one that changed the environment last")
+        if undone.release.key == payload.release.key:
+            raise _Impossible("it would bring what it undoes")
+    delivery = Delivery(number=record.seq, planned=payload, actor=record.actor, since=record.time, changed=record.time)
+    before.deliveries[record.seq] = delivery
+    return before
+
+
+_NEXT: Final[Mapping[type[Step], Phase]] = {
+    Verified: Phase.VERIFIED,
+    Refused: Phase.REFUSED,
+    Applying: Phase.APPLYING,
+    Probing: Phase.PROBING,
+    Succeeded: Phase.SUCCEEDED,
+    Failed: Phase.FAILED,
+    Erred: Phase.ERROR,
+    Superseded: Phase.SUPERSEDED,
+}
+
+
+def _advance(before: EnvironmentHistory, record: Record, payload: Step) -> EnvironmentHistory:
+    delivery = _known(before, payload.deployment)
+    if not delivery.is_unfinished:
+        raise _Impossible(f"delivery {delivery.number} is {delivery.phase}")
+    if isinstance(payload, Superseded) and delivery.touched:
+        raise _Impossible("it cannot be given up: the environment was changed for it")
+    if isinstance(payload, Failed) and not delivery.touched:
+        raise _Impossible("it cannot have failed: nothing was changed for it")
+    after = replace(delivery, phase=step(delivery.phase, _NEXT[type(payload)]), changed=record.time)
+    match payload:
+        case Verified():
+            return _verified(before, after, payload)
+        case Applying():
+            return _applying(before, replace(after, touched=True), record)
+        case Probing():
+            after = replace(after, message=payload.trouble or "")
+            return replace(_changed(before, after), applied=after)
+        case Succeeded():
+            after = replace(after, healthy=True, message="", services=payload.services)
+            return _undone(_changed(before, after, seen=record), after, Phase.ROLLED_BACK, record)
+        case Failed():
+            after = replace(
+                after,
+                message=payload.message,
+                services=payload.services,
+                wants_rollback=payload.rollback,
+                verdict=payload.verdict or after.verdict,
+            )
+            marked = _marked(_changed(before, after, seen=record), after, record, payload.message)
+            return _undone(marked, after, Phase.ROLLBACK_FAILED, record)
+        case Erred():
+            after = replace(after, message=payload.message, services=payload.services)
+            seen = record if payload.services else None
+            return _undone(_changed(before, after, seen=seen), after, Phase.ROLLBACK_FAILED, record)
+        case Refused():
+            after = replace(after, cause=payload.cause, message=payload.message, verdict=payload.verdict)
+            return _changed(before, after)
+        case _:
+            assert isinstance(payload, Superseded)  # noqa: S101 - the last of `_NEXT`
+            return _changed(before, replace(after, message=payload.message))
+
+
+def _verified(before: EnvironmentHistory, after: Delivery, payload: Verified) -> EnvironmentHistory:
+    if payload.verdict.decision is not Decision.PASSED and after.planned.waiver is None:
+        raise _Impossible("its verdict did not pass, and it has no waiver")
+    if set(payload.names) != set(after.release.services):
+        raise _Impossible("it names other services than were planned")
+    changed = _changed(before, replace(after, verdict=payload.verdict, names=payload.names))
+    if payload.verdict.decision is not Decision.PASSED or payload.verdict.aged_at is not None:
+        return changed
+    changed.passed[after.release.key] = payload.verdict.time
+    return changed
+
+
+def _applying(before: EnvironmentHistory, after: Delivery, record: Record) -> EnvironmentHistory:
+    """It changes the environment now: what did so before it gives way, and a rollback has its consequences."""
+    old = before.current
+    if old is not None and old.number != after.number and old.phase is not Phase.ROLLED_BACK:
+        rollback = after.kind is Kind.ROLLBACK
+        phase = step(old.phase, Phase.ROLLING_BACK if rollback else Phase.SUPERSEDED)
+        old = replace(old, phase=phase, changed=record.time, by=after.number)
+        before = _changed(before, old)
+        if rollback:
+            before = _marked(before, old, record, old.message or f"rolled back by {record.actor}")
+            message = f"delivery {old.number} was rolled back"
+            before = replace(before, hold=Hold(since=record.time, deployment=after.number, message=message))
+    return replace(_changed(before, after), current=after)
+
+
+def _undone(before: EnvironmentHistory, after: Delivery, phase: Phase, record: Record) -> EnvironmentHistory:
+    """What the end of a rollback means for the delivery that it undoes."""
+    number = after.planned.reverts
+    if number is None or not after.touched:
+        return before
+    undone = before.deliveries[number]
+    return _changed(before, replace(undone, phase=step(undone.phase, phase), changed=record.time))
+
+
+def _held(before: EnvironmentHistory, record: Record, payload: Held) -> EnvironmentHistory:
+    if before.unfinished is not None:
+        raise _Impossible(f"delivery {before.unfinished.number} is not finished")
+    undone = _known(before, payload.reverts)
+    if undone != before.current:
+        raise _Impossible(f"delivery {undone.number} is not the one that changed the environment last")
+    after = replace(undone, phase=step(undone.phase, Phase.HELD), changed=record.time)
+    marked = _marked(_changed(before, after), after, record, undone.message or payload.message)
+    return replace(marked, hold=Hold(since=record.time, deployment=record.seq, message=payload.message))
+
+
+def _marked(before: EnvironmentHistory, delivery: Delivery, record: Record, message: str) -> EnvironmentHistory:
+    """The same with the release of a delivery marked as bad."""
+    key = delivery.release.key
+    bad = BadRelease(key=key, release=delivery.release, deployment=delivery.number, since=record.time, message=message)
+    return replace(before, bad={**before.bad, key: before.bad.get(key, bad)})
+
+
+def _changed(before: EnvironmentHistory, delivery: Delivery, *, seen: Record | None = None) -> EnvironmentHistory:
+    """The same with another state of one delivery, and with what was seen at its end."""
+    before.deliveries[delivery.number] = delivery  # copied for each record, it would take the square of their number
+    after = before
+    if before.current is not None and before.current.number == delivery.number:
+        after = replace(after, current=delivery)
+    if before.applied is not None and before.applied.number == delivery.number:
+        after = replace(after, applied=delivery)
+    if seen is not None:
+        what = Seen(time=seen.time, deployment=delivery.number, services=delivery.services, drift=None)
+        after = replace(after, seen=what)
+    return after
