@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -23,6 +26,7 @@ from tests.parts.containers import Podman
 from tests.parts.find import lacking
 from tests.parts.images import BuiltImage, PushedImage, push
 from tests.parts.registry import Registry
+from tests.project import ROOT
 
 RULE = ProbeRule(
     successes=1, timeout=timedelta(seconds=60), interval=timedelta(seconds=1), patience=timedelta(seconds=60)
@@ -474,6 +478,41 @@ def test_what_compose_makes_of_the_files_is_what_starts(
     with pytest.raises(TargetFailed, match=r"docker compose makes '.*' of the image of backend, which is to be"):
         target.apply([DesiredImage(service="backend", reference=REFERENCE)])
     assert not any(" up " in line for line in asked(tmp_path))
+
+
+SLOW = f"""\
+case "$*" in
+    image*) echo '[{{}}]';;
+    *config*) echo '{{"name": "plex", "services": {{"backend": {{"image": "{REFERENCE}"}}}}}}';;
+    *) echo begun >>FOLDER/log; while [ ! -e FOLDER/go ]; do sleep 0.05; done; echo ended >>FOLDER/log;;
+esac
+"""
+APPLIES = """\
+import pathlib, pytest, sys
+from attest.core.targets import DesiredImage
+from tests import test_compose as this
+folder = pathlib.Path(sys.argv[1])
+target = this.docker(folder, pytest.MonkeyPatch(), this.SLOW.replace("FOLDER", str(folder)))
+target.apply([DesiredImage(service="backend", reference=this.REFERENCE)])
+"""
+
+
+def test_compose_that_outlives_its_command_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while Compose works, a command leaves it working; the next one does nothing until that has ended."""
+    first = subprocess.Popen([sys.executable, "-c", APPLIES, str(tmp_path)], cwd=ROOT)
+    log = tmp_path / "log"
+    try:
+        while not log.exists():
+            assert first.poll() is None
+            time.sleep(0.05)
+    finally:
+        first.kill()
+        first.wait()
+    (tmp_path / "bin").rename(tmp_path / "bin-before")
+    target = docker(tmp_path, monkeypatch, SLOW.replace("FOLDER", str(tmp_path)))
+    threading.Timer(1.0, (tmp_path / "go").touch).start()
+    target.apply([DesiredImage(service="backend", reference=REFERENCE)])
+    assert log.read_text().split() == ["begun", "ended", "begun", "ended"]
 
 
 CONTAINER = (

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from attest.adapters.programs import Answer, ask_program, require_success
+from attest.adapters.programs import Answer, alone_in, ask_program, require_success
 from attest.errors import TargetFailed
 
 SECONDS = 60.0
@@ -121,3 +122,24 @@ def test_a_program_that_cannot_be_started(argv: list[str]) -> None:
     """What is not there, cannot be named or is no program is an error of ours."""
     with pytest.raises(TargetFailed, match="the program cannot be run"):
         ask_program(argv, who="the program", seconds=SECONDS)
+
+
+def test_one_of_us_at_a_time_is_in_a_folder(tmp_path: Path) -> None:
+    """A second one waits, and gives up with an error; what was started in it keeps it, and nothing is written there."""
+
+    def refused(seconds: float) -> None:
+        words = "the program of another command still runs in"
+        with pytest.raises(TargetFailed, match=words), alone_in(str(tmp_path), who="the program", seconds=seconds):
+            pytest.fail("there were two")
+
+    code = "import sys; sys.stdin.read()"
+    with alone_in(str(tmp_path), who="the program", seconds=0) as hold:
+        child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, pass_fds=hold)
+        refused(0)
+    with child:
+        refused(0.2)
+        child.communicate()
+    with alone_in(str(tmp_path), who="the program", seconds=0):
+        assert list(tmp_path.iterdir()) == []
+    with pytest.raises(TargetFailed, match="cannot be opened"), alone_in(f"{tmp_path}/x", who="it", seconds=0):
+        pytest.fail("there is no such folder")

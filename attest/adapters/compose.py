@@ -20,7 +20,7 @@ from ruamel.yaml.error import YAMLError
 
 from attest.adapters.containers import Container, Engine, EngineName, describe_container, find_engine, list_containers
 from attest.adapters.files import read_file, write_file
-from attest.adapters.programs import ask_program, require_success
+from attest.adapters.programs import alone_in, ask_program, require_success
 from attest.core import limits
 from attest.core.environment import ComposeTarget, EnvironmentService, OneShot
 from attest.core.health import Health, Look
@@ -82,19 +82,17 @@ class Compose:
 
     def apply(self, plan: Sequence[DesiredImage]) -> None:
         """Write the override file, see what Compose makes of it, and start the services of the plan."""
-        kept = self._kept(plan)
-        self._check(plan, kept)
-        for desired in plan:
-            _have_image(self._engine, desired.reference)
-        images = {**kept, **{desired.service: desired.reference for desired in plan}}
-        write_file(self._place.override, _override_text(self._environment, images))
-        merged = self._services_of(self._config(override=True))
-        for service, reference in images.items():
-            found = merged.get(service, {}).get("image")
-            if found != str(reference):
-                raise TargetFailed(f"{self._who} makes {found!r} of the image of {service}, which is to be {reference}")
-        names = [desired.service for desired in plan]
-        self._ask("up", "--detach", "--no-build", *names, override=True, seconds=self._place.timeout.total_seconds())
+        seconds = self._place.timeout.total_seconds()
+        with alone_in(str(Path(self._override).parent), who=self._who, seconds=seconds) as hold:
+            kept = self._kept(plan)
+            self._check(plan, kept)
+            for desired in plan:
+                _have_image(self._engine, desired.reference)
+            images = {**kept, **{desired.service: desired.reference for desired in plan}}
+            write_file(self._place.override, _override_text(self._environment, images))
+            self._check_merged(images)
+            names = [desired.service for desired in plan]
+            self._ask("up", "--detach", "--no-build", *names, override=True, seconds=seconds, hold=hold)
 
     def observe(self) -> Mapping[str, Observed]:
         """What the containers of each service are made of, all of them."""
@@ -161,6 +159,13 @@ class Compose:
                 problem = f"{name} extends a service of another file, so what it starts cannot be told"
                 raise self._wrong(problem, hint=f"deploy all services together: {', '.join(sorted(unnamed))} too")
 
+    def _check_merged(self, images: Mapping[str, RegistryImage]) -> None:
+        merged = self._services_of(self._config(override=True))
+        for service, reference in images.items():
+            found = merged.get(service, {}).get("image")
+            if found != str(reference):
+                raise TargetFailed(f"{self._who} makes {found!r} of the image of {service}, which is to be {reference}")
+
     def _wrong(self, problem: str, *, hint: str | None = None) -> DocumentInvalid:
         return DocumentInvalid(problem, file=self._place.files[-1], hint=hint)
 
@@ -206,7 +211,7 @@ class Compose:
             return {}
         return {str(name): service if isinstance(service, dict) else {} for name, service in services.items()}
 
-    def _ask(self, *words: str, override: bool, seconds: float) -> bytes:
+    def _ask(self, *words: str, override: bool, seconds: float, hold: Sequence[int] = ()) -> bytes:
         argv = list(self._command)
         for file in (*self._files, *((self._override,) if override else ())):
             argv += ["--file", file]
@@ -220,6 +225,7 @@ class Compose:
             seconds=seconds,
             folder=os.path.dirname(self._files[0]),  # noqa: PTH120 - where Compose looks for .env
             environment={name: value for name, value in os.environ.items() if name not in _AMBIENT},
+            hold=hold,
         )
         return require_success(answer, f"{self._who} {words[0]}")
 

@@ -5,13 +5,14 @@ For the tools of a deployment and for hooks. A lane's command, whose output is p
 
 from __future__ import annotations
 
+import fcntl
 import os
 import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Final
 
@@ -25,6 +26,7 @@ _KEPT: Final = 16 * 1024
 _GRACE: Final = 10.0
 _LINGER: Final = 2.0
 """Seconds that output is waited for once the program has ended: what it left behind may hold the pipe for ever."""
+_POLL: Final = 0.1
 _CHUNK: Final = 64 * 1024
 
 
@@ -55,6 +57,7 @@ def ask_program(
     limit: int = LIMIT,
     folder: str | None = None,
     environment: Mapping[str, str] | None = None,
+    hold: Sequence[int] = (),
 ) -> Answer:
     """Run a program to its end, however it ends, or until its time is over. No shell reads its words.
 
@@ -66,6 +69,7 @@ def ask_program(
         limit: Bytes of standard output; one more ends it.
         folder: Where it runs.
         environment: Its variables; those of this process where none are given.
+        hold: Open files that it holds open too, as long as it runs: the lock of `alone_in`.
 
     Raises:
         TargetFailed: it cannot be started, or prints too much.
@@ -79,6 +83,7 @@ def ask_program(
             cwd=folder,
             env=None if environment is None else dict(environment),
             process_group=0,
+            pass_fds=hold,
         )
     except (OSError, ValueError) as error:
         said = (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -91,6 +96,42 @@ def ask_program(
                 _end(process)
     except OSError as error:
         raise TargetFailed(f"{who} cannot be listened to: {error.strerror or error}") from error
+
+
+@contextmanager
+def alone_in(folder: str, *, who: str, seconds: float) -> Iterator[Sequence[int]]:
+    """Keep others of our kind out of a folder, and wait for those that are in it; for `hold`.
+
+    A program that holds the lock keeps it when this process is killed, so that nobody starts the same again beside it.
+
+    Args:
+        folder: What is locked; nothing is written there.
+        who: Who would be in it, for the error.
+        seconds: How long to wait.
+
+    Raises:
+        TargetFailed: somebody is still in it, or it cannot be opened.
+    """
+    end = time.monotonic() + seconds
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise TargetFailed(f"the folder {folder} cannot be opened: {error.strerror}") from error
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    problem = f"{who} of another command still runs in {folder} after {seconds:g} s"
+                    raise TargetFailed(problem, hint="wait until it has ended, or end it, and try again") from None
+                time.sleep(_POLL)
+            except OSError:
+                break  # a file system without locks, as some networks' are: the lease of the ledger has to do
+        yield (descriptor,)
+    finally:
+        os.close(descriptor)
 
 
 def require_success(answer: Answer, who: str, *, hint: str | None = None) -> bytes:
