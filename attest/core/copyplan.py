@@ -86,6 +86,17 @@ class CopyPlan:
     names: Mapping[str, Part]
     """Tags that go along, and what they stand for."""
 
+    def covers(self, other: CopyPlan) -> bool:
+        """Whether the other plan has nothing that this one has not, in whatever order."""
+        return other._contents <= self._contents
+
+    @property
+    def _contents(self) -> frozenset[tuple[str, Digest]]:
+        """Every manifest, what it is listed for, and every tag that goes along."""
+        manifests = {("", part.digest) for wave in self.waves for part in wave}
+        listed = {(one.subject.digest, part.digest) for one in self.attachments for part in one.referrers}
+        return frozenset(manifests | listed | {(name, part.digest) for name, part in self.names.items()})
+
     @property
     def size(self) -> int:
         """Bytes of all blobs."""

@@ -133,7 +133,7 @@ def carry(source: CopySource, target: CopyTarget, plan: CopyPlan, tally: Tally) 
     copied = copy(source, target, plan, tally)
     for _ in range(_ROUNDS):
         now = discover(source, known=plan)
-        if now == plan:
+        if plan.covers(now):
             return plan, copied
         more = copy(source, target, now, tally)
         plan, copied = now, more.behind(copied, blobs=len(now.blobs))

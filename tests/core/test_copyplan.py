@@ -189,6 +189,20 @@ def test_tags_of_the_scheme_go_along() -> None:
     assert (plan.attachments, plan.referrers) == ((), 0)
 
 
+def test_a_plan_covers_what_has_nothing_new() -> None:
+    """In another order, or with less, it is covered; with one more manifest, listing or tag it is not."""
+    image = manifest("image")
+    one, two = referrer("one", image), referrer("two", image)
+    parts = [one, two]
+    plan = planned(image, parts, {image.digest: attached(one, two)})
+    assert plan.covers(planned(image, parts, {image.digest: attached(two, one)}))
+    less = planned(image, [one], {image.digest: attached(one)})
+    assert plan.covers(less)
+    assert not less.covers(plan)
+    assert not plan.covers(planned(image, parts, {image.digest: attached(one, two), one.digest: attached(two)}))
+    assert not plan.covers(planned(image, parts, {image.digest: attached(one, two, att=two)}))
+
+
 def test_two_sizes_of_one_blob_are_refused() -> None:
     """A digest that two manifests describe with two sizes cannot be both."""
     one, two = manifest("one", described("layer", size=1)), manifest("two", described("layer", size=2))

@@ -310,6 +310,24 @@ def test_a_source_that_never_rests(both: Both) -> None:
         carry(store.copy_source(both.image), store.copy_target(both.there), both.plan(), Tally())
 
 
+def test_a_source_that_lists_in_any_order(both: Both) -> None:
+    """A list whose order changes from one request to the next has nothing new in it."""
+    turn = 0
+
+    def shuffled(handler: Handler) -> None:
+        nonlocal turn
+        turn += 1
+        attached = [content for _, content in both.source.manifests.values() if b'"subject"' in content]
+        listed = sorted(attached, reverse=turn % 2 == 0)
+        handler.reply(200, index_of(*map(entry, listed)), {"Content-Type": oci.INDEX})
+
+    both.source.misbehave(shuffled, f"/referrers/{both.image.digest}")
+    store = RegistryStore(impatient(access=Access.PUSH))
+    carry(store.copy_source(both.image), store.copy_target(both.there), both.plan(), Tally())
+    assert turn == 2
+    assert both.found() == [b"one", b"two"]
+
+
 def test_what_comes_meanwhile_is_counted_with_the_rest(both: Both) -> None:
     """An attestation that comes while layers are copied goes along, and the figures are those of both rounds."""
     plan = both.plan()
