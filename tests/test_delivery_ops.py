@@ -474,6 +474,8 @@ def test_a_rollback_that_fails_stays(world: World) -> None:
     done = rollback(world.site)
     assert (ended(done), done.rollback) == (Phase.FAILED, None)
     assert world.runs() == image("app", 2).digest
+    with journal(world.site) as book:
+        assert book.here.interrupted_rollback is None  # nor does the next command think that one is due
     assert ended(rollback(world.site)) is Phase.SUCCEEDED
     assert world.runs() == image("app", 1).digest
 

@@ -38,7 +38,7 @@ def command(environment: str, output: str) -> int:
 
     found = load_environment(environment)
     with opened(found.ledger.url.url) as ledger:
-        history, _ = read_history(ledger)
+        history = read_history(ledger)
     if output == "json":
         click.echo(json_text(history_document(history, found.name)))
         return EXIT_PASSED

@@ -47,7 +47,7 @@ def command(environment: str, evidence: bool, recorded: bool, output: str) -> in
 
     found = load_environment(environment)
     with opened(found.ledger.url.url) as ledger:
-        history, _ = read_history(ledger)
+        history = read_history(ledger)
     observed, trouble = None, None
     if not recorded:
         try:

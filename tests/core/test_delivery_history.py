@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from attest.core.delivery.fold import fold
+from attest.core.delivery.fold import Fold, fold
 from attest.core.delivery.history import EnvironmentHistory
 from attest.core.delivery.machine import ALLOWED, ENDS, UNFINISHED, Phase, TransitionInvalid, step
 from attest.core.delivery.records import (
@@ -369,6 +369,21 @@ def test_the_highest_serial_of_each_policy_is_remembered() -> None:
     other.write(Refused(deployment=number, cause=Cause.POLICY, message="no", verdict=refused))
     other.deliver(release(1), verdicts={"policy": policy(1, name="another")})
     assert {name: one.serial for name, one in fold(other).policies.items()} == {"staging": 9, "another": 1}
+
+
+def test_records_are_followed_one_by_one() -> None:
+    """What follows from the records so far is known at each of them, and is what a fold of all says at the end."""
+    book = Book()
+    book.deliver(release(1), verdicts={"policy": policy(5)})
+    book.deliver(release(2), "failed")
+    whole = Fold()
+    assert whole.policy("staging") is None
+    for position, record in enumerate(book.records, 1):
+        whole.follow(record)
+        assert whole.of(ENVIRONMENT) == fold(book.records[:position]).of(ENVIRONMENT)
+    assert whole.history() == fold(book)
+    assert whole.policy("staging") == fold(book).policies["staging"]
+    assert whole.of("production") == EnvironmentHistory(name="production")
 
 
 def test_environments_do_not_meet() -> None:

@@ -46,29 +46,60 @@ from attest.core.evaluate import Remembered
 from attest.core.ledger import Record
 
 
+class Fold:
+    """Follows the records of a ledger one after another."""
+
+    __slots__ = ("_environments", "_policies", "_records")
+
+    def __init__(self) -> None:
+        self._environments: dict[str, EnvironmentHistory] = {}
+        self._policies: dict[str, Remembered] = {}
+        self._records: list[DeliveryRecord] = []
+
+    def follow(self, record: Record) -> None:
+        """One more record.
+
+        Raises:
+            DeliveryInvalid: it is of a delivery and is none, or cannot be true where it stands.
+        """
+        one = read_delivery(record)
+        if one is None:
+            return
+        try:
+            after = _follow(self.of(record.environment), one)
+        except (TransitionInvalid, _Impossible) as error:
+            raise DeliveryInvalid(f"record {record.seq} ({record.type}) cannot be true: {error}") from error
+        self._environments[record.environment] = after
+        self._records.append(one)
+        verdict = getattr(one.payload, "verdict", None)
+        if isinstance(verdict, RecordedVerdict):
+            _remember(self._policies, verdict.policy)
+
+    def of(self, environment: str) -> EnvironmentHistory:
+        """One environment so far. Its deliveries go on being filled as further records are followed."""
+        return self._environments.get(environment) or EnvironmentHistory(name=environment)
+
+    def policy(self, name: str) -> Remembered | None:
+        """The highest serial seen so far of the policy of this name, and the digest that it had."""
+        return self._policies.get(name)
+
+    def history(self) -> History:
+        """Everything so far."""
+        return History(
+            environments=dict(self._environments), policies=dict(self._policies), records=tuple(self._records)
+        )
+
+
 def fold(records: Iterable[Record]) -> History:
     """The history that the records of a ledger tell.
 
     Raises:
         DeliveryInvalid: a record of a delivery is none, or cannot be true where it stands.
     """
-    environments: dict[str, EnvironmentHistory] = {}
-    policies: dict[str, Remembered] = {}
-    read: list[DeliveryRecord] = []
+    whole = Fold()
     for record in records:
-        one = read_delivery(record)
-        if one is None:
-            continue
-        read.append(one)
-        before = environments.get(record.environment) or EnvironmentHistory(name=record.environment)
-        try:
-            environments[record.environment] = _follow(before, one)
-        except (TransitionInvalid, _Impossible) as error:
-            raise DeliveryInvalid(f"record {record.seq} ({record.type}) cannot be true: {error}") from error
-        verdict = getattr(one.payload, "verdict", None)
-        if isinstance(verdict, RecordedVerdict):
-            _remember(policies, verdict.policy)
-    return History(environments=environments, policies=policies, records=tuple(read))
+        whole.follow(record)
+    return whole.history()
 
 
 class _Impossible(Exception):

@@ -128,7 +128,7 @@ def verify_and_carry_out(book: Journal, number: int) -> Verdict:
     delivery = book.delivery(number)
     repair = delivery.kind is Kind.REPAIR
     aged_at = book.here.aged_at(delivery.release) if repair else None
-    remembered = book.history.policies.get(site.policy.name)
+    remembered = book.remembered
     site.tell("verifying the release")
     try:
         judged = judge(site, delivery.release, remembered=remembered, aged_at=aged_at, everywhere=not repair)

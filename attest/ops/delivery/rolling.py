@@ -71,7 +71,7 @@ def _try(journal: Journal, candidate: Delivery, passed_over: list[PassedOver]) -
         judged = judge(
             site,
             candidate.release,
-            remembered=journal.history.policies.get(site.policy.name),
+            remembered=journal.remembered,
             aged_at=here.aged_at(candidate.release),
             everywhere=False,
         )

@@ -63,11 +63,12 @@ def _settle_last(journal: Journal) -> tuple[int, ...]:
 
 
 def _finish(journal: Journal, last: Delivery) -> None:
-    site, here = journal.site, journal.here
+    site = journal.site
     _look(journal, last)
+    here = journal.here
     way_back = last.kind is not Kind.DEPLOY
     aged_at = here.aged_at(last.release) if way_back else None
-    remembered = journal.history.policies.get(site.policy.name)
+    remembered = journal.remembered
     judged = judge(site, last.release, remembered=remembered, aged_at=aged_at, everywhere=False)
     verdict = record_verdict(judged.verdict, site.policy, aged_at=aged_at)
     match judged.verdict:

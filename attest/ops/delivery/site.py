@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from attest.core.delivery.fold import fold
+from attest.core.delivery.fold import Fold
 from attest.core.delivery.history import Delivery, EnvironmentHistory, History
 from attest.core.delivery.records import AnyPayload, DeliveredRelease, DeliveryInvalid, entry_of
 from attest.core.environment import Environment
+from attest.core.evaluate import Remembered
 from attest.core.ledger import Record, RecordInvalid
 from attest.core.policy import Policy
 from attest.core.targets import DesiredImage
@@ -49,25 +50,22 @@ class Site:
     """How long to wait for another deployer."""
 
 
-def read_history(ledger: Ledger) -> tuple[History, list[Record]]:
-    """What a ledger tells, and the records that it follows from.
+def read_history(ledger: Ledger) -> History:
+    """What a ledger tells.
 
     Raises:
-        attest.errors.LedgerBroken: they are no whole chain.
+        attest.errors.LedgerBroken: its records are no whole chain.
         LedgerMisbehaved: they are one, and say what cannot be true.
     """
-    records = list(ledger.records())
-    return folded(records), records
+    whole = Fold()
+    for record in ledger.records():
+        _follow(whole, record)
+    return whole.history()
 
 
-def folded(records: Sequence[Record]) -> History:
-    """The history that these records tell.
-
-    Raises:
-        LedgerMisbehaved: they say what cannot be true.
-    """
+def _follow(whole: Fold, record: Record) -> None:
     try:
-        return fold(records)
+        whole.follow(record)
     except DeliveryInvalid as error:
         hint = "somebody wrote to it who should not, or a newer attest did; nothing is done on such a ledger"
         raise LedgerMisbehaved(f"the ledger cannot be believed: {error}", hint=hint) from error
@@ -79,18 +77,19 @@ class Journal:
     def __init__(self, site: Site, lease: Lease) -> None:
         self.site = site
         self.lease = lease
-        self._records = list(site.ledger.records())
-        self._history = folded(self._records)
-
-    @property
-    def history(self) -> History:
-        """Everything that was recorded so far."""
-        return self._history
+        self._fold = Fold()
+        for record in site.ledger.records():
+            _follow(self._fold, record)
 
     @property
     def here(self) -> EnvironmentHistory:
         """The environment, as it stands."""
-        return self._history.of(self.site.environment.name)
+        return self._fold.of(self.site.environment.name)
+
+    @property
+    def remembered(self) -> Remembered | None:
+        """The highest serial of today's policy that the ledger has seen."""
+        return self._fold.policy(self.site.policy.name)
 
     def delivery(self, number: int) -> Delivery:
         """One delivery here, as it stands."""
@@ -108,8 +107,7 @@ class Journal:
         except RecordInvalid as error:
             raise LimitExceeded(f"this cannot be recorded, so it is not done: {error}") from error
         record = self.lease.append(entry)
-        self._records.append(record)
-        self._history = folded(self._records)
+        _follow(self._fold, record)
         return record.seq
 
 
