@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -125,21 +124,27 @@ def test_a_program_that_cannot_be_started(argv: list[str]) -> None:
 
 
 def test_one_of_us_at_a_time_is_in_a_folder(tmp_path: Path) -> None:
-    """A second one waits, and gives up with an error; what was started in it keeps it, and nothing is written there."""
-
-    def refused(seconds: float) -> None:
-        words = "the program of another command still runs in"
-        with pytest.raises(TargetFailed, match=words), alone_in(str(tmp_path), who="the program", seconds=seconds):
-            pytest.fail("there were two")
-
-    code = "import sys; sys.stdin.read()"
-    with alone_in(str(tmp_path), who="the program", seconds=0) as hold:
-        child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, pass_fds=hold)
-        refused(0)
-    with child:
-        refused(0.2)
-        child.communicate()
+    """A second one waits, and gives up with an error; nothing is written there."""
+    with alone_in(str(tmp_path), who="the program", seconds=0):
+        for seconds in (0, 0.2):
+            words = "the program of another command still runs in"
+            with pytest.raises(TargetFailed, match=words), alone_in(str(tmp_path), who="the program", seconds=seconds):
+                pytest.fail("there were two")
     with alone_in(str(tmp_path), who="the program", seconds=0):
         assert list(tmp_path.iterdir()) == []
     with pytest.raises(TargetFailed, match="cannot be opened"), alone_in(f"{tmp_path}/x", who="it", seconds=0):
         pytest.fail("there is no such folder")
+
+
+def test_what_a_program_leaves_behind_keeps_nobody_out(tmp_path: Path) -> None:
+    """A server that inherits every file of the program that started it, as a container's monitor may, has no lock."""
+    child = "import time; time.sleep(600)"
+    code = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {child!r}], close_fds=False).pid)"
+    with alone_in(str(tmp_path), who="the program", seconds=0) as hold:
+        answer = ask(code, hold=hold)
+        assert (answer.status, ask("raise SystemExit(3)", hold=hold).status) == (0, 3)
+    try:
+        with alone_in(str(tmp_path), who="the program", seconds=0):
+            pass
+    finally:
+        os.kill(int(answer.output), signal.SIGKILL)

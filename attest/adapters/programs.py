@@ -10,6 +10,7 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,6 +28,11 @@ _GRACE: Final = 10.0
 _LINGER: Final = 2.0
 """Seconds that output is waited for once the program has ended: what it left behind may hold the pipe for ever."""
 _POLL: Final = 0.1
+_HOLDER: Final = (
+    *(sys.executable, "-I", "-S", "-c"),
+    "import subprocess, sys; code = subprocess.call(sys.argv[1:]); sys.exit(code if code >= 0 else 128 - code)",
+)
+"""A process between, which holds a lock. The program must not: what it starts, a container's monitor, outlives it."""
 _CHUNK: Final = 64 * 1024
 
 
@@ -69,14 +75,14 @@ def ask_program(
         limit: Bytes of standard output; one more ends it.
         folder: Where it runs.
         environment: Its variables; those of this process where none are given.
-        hold: Open files that it holds open too, as long as it runs: the lock of `alone_in`.
+        hold: Open files that are held open as long as it runs: the lock of `alone_in`.
 
     Raises:
         TargetFailed: it cannot be started, or prints too much.
     """
     try:
         process = subprocess.Popen(
-            list(argv),
+            [*(_HOLDER if hold else ()), *argv],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -102,7 +108,7 @@ def ask_program(
 def alone_in(folder: str, *, who: str, seconds: float) -> Iterator[Sequence[int]]:
     """Keep others of our kind out of a folder, and wait for those that are in it; for `hold`.
 
-    A program that holds the lock keeps it when this process is killed, so that nobody starts the same again beside it.
+    A program that is asked with `hold` keeps the lock when this process is killed: nobody starts the same beside it.
 
     Args:
         folder: What is locked; nothing is written there.
