@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from attest.core import limits
 from attest.core.oci import Descriptor, Index, Manifest
-from attest.core.reference import Digest
+from attest.core.reference import Digest, digest_of
 from attest.core.referrers import referrer_descriptor
+from attest.core.strictjson import loads
 
 MANIFESTS: Final = 4 * limits.REFERRERS
 """Manifests of one copy: of the image, of everything attached to it, and of what is attached to that."""
@@ -115,13 +116,29 @@ class CopyPlan:
 
 def part_of(content: bytes, document: Manifest | Index) -> Part:
     """What there is to copy of a manifest; `content` is the bytes that `document` was read from."""
-    entry = referrer_descriptor(content, document)
-    descriptor = Descriptor(media_type=document.media_type, digest=entry["digest"], size=len(content))
+    descriptor = Descriptor(media_type=document.media_type, digest=digest_of(content), size=len(content))
     subject = None if document.subject is None else document.subject.digest
     if isinstance(document, Index):
+        entry = _index_entry(content, descriptor)
         return Part(descriptor=descriptor, blobs=(), children=document.manifests, subject=subject, entry=entry)
+    entry = referrer_descriptor(content, document)
     blobs = tuple(blob for blob in (document.config, *document.layers) if blob.media_type not in FOREIGN_LAYERS)
     return Part(descriptor=descriptor, blobs=blobs, children=(), subject=subject, entry=entry)
+
+
+def _index_entry(content: bytes, descriptor: Descriptor) -> dict[str, Any]:
+    """An index's entry in a list of referrers: with its artifact type, if it has one, and all of its annotations.
+
+    Of an index nobody else looks at these two, so they are read here (distribution-spec v1.1, "Listing Referrers").
+    """
+    document: dict[str, Any] = loads(content)
+    entry = {"mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size}
+    if isinstance(kind := document.get("artifactType"), str) and kind:
+        entry["artifactType"] = kind
+    annotations = document.get("annotations")
+    if isinstance(annotations, dict) and annotations:
+        entry["annotations"] = {name: text for name, text in annotations.items() if isinstance(text, str)}
+    return entry
 
 
 def plan_copy(image: Digest, parts: Mapping[Digest, Part], listed: Mapping[Digest, Listed]) -> CopyPlan:

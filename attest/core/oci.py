@@ -86,8 +86,6 @@ class Index:
     media_type: str
     manifests: tuple[Descriptor, ...]
     subject: Descriptor | None = None
-    artifact_type: str | None = None
-    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_manifest(content: bytes, *, media_type: str | None = None) -> Manifest | Index:
@@ -114,13 +112,7 @@ def parse_manifest(content: bytes, *, media_type: str | None = None) -> Manifest
     subject = _optional_descriptor(document, "subject")
     if named in (INDEX, DOCKER_LIST):
         _refuse_members(document, named, "config", "layers", "fsLayers")
-        return Index(
-            media_type=named,
-            manifests=_descriptors(document, "manifests"),
-            subject=subject,
-            artifact_type=_optional_text(document, "artifactType", "index"),
-            annotations=_annotations(document),
-        )
+        return Index(media_type=named, manifests=_descriptors(document, "manifests"), subject=subject)
     _refuse_members(document, named, "manifests", "fsLayers")
     return Manifest(
         media_type=named,

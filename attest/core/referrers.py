@@ -68,19 +68,14 @@ def bundle_layers(manifest: oci.Manifest) -> tuple[BundleLayer, ...]:
     return tuple(found)
 
 
-def referrer_descriptor(content: bytes, manifest: oci.Manifest | oci.Index) -> dict[str, Any]:
-    """A manifest's entry in a list of referrers: with its artifact type and all of its annotations.
-
-    An index that names no artifact type has none (distribution-spec v1.1, "Listing Referrers").
-    """
+def referrer_descriptor(content: bytes, manifest: oci.Manifest) -> dict[str, Any]:
+    """A manifest's entry in a list of referrers: with its artifact type and all of its annotations."""
     entry: dict[str, Any] = {
         "mediaType": manifest.media_type,
         "digest": digest_of(content),
         "size": len(content),
+        "artifactType": manifest.artifact_type or manifest.config.media_type,
     }
-    config = manifest.config.media_type if isinstance(manifest, oci.Manifest) else None
-    if artifact_type := manifest.artifact_type or config:
-        entry["artifactType"] = artifact_type
     if manifest.annotations:
         entry["annotations"] = dict(manifest.annotations)
     return entry

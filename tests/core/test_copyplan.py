@@ -118,6 +118,21 @@ def test_an_index_may_be_attached_too() -> None:
     assert index(subject=entry(image.descriptor)).entry == entry(index(subject=entry(image.descriptor)).descriptor)
 
 
+@pytest.mark.parametrize(
+    "members", [{}, {"artifactType": 5, "annotations": []}, {"artifactType": "", "annotations": {}}]
+)
+def test_what_an_index_says_wrongly_is_left_out(members: dict[str, Any]) -> None:
+    """An artifact type or annotations that are none do not get into a list that others read."""
+    part = index(subject=entry(manifest("image").descriptor), **members)
+    assert part.entry == entry(part.descriptor)
+
+
+def test_annotations_that_are_no_text_are_left_out() -> None:
+    """Of annotations only text is listed."""
+    part = index(subject=entry(manifest("image").descriptor), annotations={"a": "b", "c": 5})
+    assert part.entry["annotations"] == {"a": "b"}
+
+
 # ---- plans
 
 
