@@ -396,6 +396,23 @@ def rollback_or_settle(world: World) -> list[Phase]:
         return [one.phase for one in book.here.deliveries.values()]
 
 
+def test_what_was_interrupted_in_another_environment_of_today(world: World) -> None:
+    """A half applied release for other services than there are today is not finished: nobody can tell what it is."""
+    world.deploy(1)
+    with pytest.raises(LeaseLost):
+        world.deploy(2, ledger=LosingLedger(world.site.ledger, 1))
+    moved = environment()
+    elsewhere = replace(moved.services["app"], repository=SOURCE)
+    site = world.changed(environment=replace(moved, services={"app": elsewhere}))
+    world.publish(3, at=SOURCE)
+    (one,) = release(3).services.values()
+    wanted = DeliveredRelease(commit=None, services={"app": replace(one, repository=SOURCE)})
+    done = deploy(site, Wanted(release=wanted, trigger=Trigger.EXPLICIT))
+    assert ended(done) is Phase.SUCCEEDED
+    assert [delivery.phase for delivery in done.settled] == [Phase.SUPERSEDED]
+    assert any("has other services since" in text for text in world.told)
+
+
 def test_a_registry_that_does_not_answer_is_no_reason_to_go_back_further(world: World) -> None:
     """Undecided about a candidate: nothing is touched, nothing recorded, and no older release taken."""
     for number in (1, 2, 3):

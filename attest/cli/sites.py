@@ -80,9 +80,18 @@ def reason_of(text: str | None) -> str | None:
     Raises:
         UsageError: it is no line of 1 to 500 characters.
     """
-    if text is not None and (not text.strip() or len(text) > 500 or "\n" in text):
+    if text is not None and (not text.strip() or len(text) > 500 or "\n" in text or not _is_unicode(text)):
         raise UsageError("--reason is a line of at most 500 characters", hint="say in one line why")
     return text
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it is; what a shell hands over may be any bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextmanager

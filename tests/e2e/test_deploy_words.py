@@ -140,6 +140,7 @@ def test_what_the_target_says_cannot_speak_to_the_terminal(site: Staging) -> Non
         ("deploy", ENVIRONMENT, "--release", "release.yaml"),
         ("deploy", "absent.yaml", "registry.example.org/other@sha256:" + "0" * 64),
         ("deploy", ENVIRONMENT, "IMAGE", "--reason", ""),
+        ("deploy", ENVIRONMENT, "IMAGE", "--reason", "half a character \udc80"),
         ("deploy", ENVIRONMENT, "IMAGE", "--actor", "a\nb"),
         ("freeze", ENVIRONMENT, "--reason", "x", "--until", "tomorrow"),
         ("rollback", ENVIRONMENT, "--to", "0"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from attest.core.delivery.candidates import unlike
+from attest.core.delivery.fields import clipped
 from attest.core.delivery.history import Delivery
 from attest.core.delivery.machine import Phase
 from attest.core.delivery.outcome import matches
@@ -66,6 +68,13 @@ def _finish(journal: Journal, last: Delivery) -> None:
     site = journal.site
     _look(journal, last)
     here = journal.here
+    services = {name: service.repository for name, service in site.environment.services.items()}
+    difference = unlike(last.release, services)
+    if difference is not None:
+        message = f"it was interrupted, and the environment has other services since: {difference}"
+        journal.write(Erred(deployment=last.number, stage=Stage.INTERRUPTED, message=message))
+        site.tell(f"delivery {last.number} is left as it is: {message}")
+        return
     way_back = last.kind is not Kind.DEPLOY
     aged_at = here.aged_at(last.release) if way_back else None
     remembered = journal.remembered
@@ -77,12 +86,10 @@ def _finish(journal: Journal, last: Delivery) -> None:
             if carry_out(passed, journal, last.number) is Phase.SUCCEEDED:
                 site.tell(f"delivery {last.number} is finished")
         case Refused() as refused:
-            message = f"it was interrupted, and today's policy refuses it: {why(refused)}"
+            message = clipped(f"it was interrupted, and today's policy refuses it: {why(refused)}")
             rollback = site.environment.automatic_rollback and last.kind is not Kind.ROLLBACK
-            services = dict(here.seen.services) if here.seen is not None else {}
-            failed = Failed(
-                deployment=last.number, message=message, services=services, rollback=rollback, verdict=verdict
-            )
+            seen = dict(here.seen.services) if here.seen is not None else {}
+            failed = Failed(deployment=last.number, message=message, services=seen, rollback=rollback, verdict=verdict)
             journal.write(failed)
             site.tell(f"delivery {last.number} failed: {message}")
 
