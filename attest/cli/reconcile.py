@@ -11,7 +11,7 @@ from attest.cli.options import delivery_options, format_option
 from attest.cli.sites import Who, site, who_options
 from attest.cli.stores import Connection
 from attest.cli.terminal import escape, json_text
-from attest.errors import EXIT_PASSED
+from attest.errors import EXIT_PASSED, EXIT_REFUSED
 
 if TYPE_CHECKING:
     from attest.ops.delivery.reconcile import Reconciled
@@ -22,16 +22,19 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   attest reconcile staging.yaml
+  attest reconcile staging.yaml --check
   attest reconcile staging.yaml --automatic --format json
 """,
 )
 @click.argument("environment", type=click.Path())
+@click.option("--check", is_flag=True, help="Only say so: nothing is changed, recorded, or waited for.")
 @click.option("--automatic", is_flag=True, help="A timer wants it, and the ledger shall say so.")
 @who_options
 @format_option
 @delivery_options
 def command(
     environment: str,
+    check: bool,
     automatic: bool,
     actor: str | None,
     wait: float,
@@ -52,9 +55,10 @@ def command(
     connection = Connection(timeout=store_timeout, plain_http=plain_http, ca_file=ca_file, token_hosts=token_hosts)
     with site(environment, connection, Who(actor=actor, wait=wait, password_file=password_file)) as place:
         from attest.core.delivery.records import Trigger
-        from attest.ops.delivery.reconcile import reconcile
+        from attest.ops.delivery.reconcile import compare, reconcile
 
-        found = reconcile(place, trigger=Trigger.AUTOMATIC if automatic else Trigger.EXPLICIT)
+        trigger = Trigger.AUTOMATIC if automatic else Trigger.EXPLICIT
+        found = compare(place) if check else reconcile(place, trigger=trigger)
     from attest.cli.deliveries import exit_code, finish
 
     if output == "json":
@@ -64,7 +68,9 @@ def command(
             click.echo(line)
         if found.repair is not None:
             finish(found.repair, place.policy, environment=place.environment.name, output=output)
-    return EXIT_PASSED if found.repair is None else exit_code(found.repair)
+    if found.repair is not None:
+        return exit_code(found.repair)
+    return EXIT_REFUSED if found.drift or (check and found.unfinished is not None) else EXIT_PASSED
 
 
 def _document(found: Reconciled, *, environment: str) -> dict[str, Any]:
@@ -81,6 +87,7 @@ def _document(found: Reconciled, *, environment: str) -> dict[str, Any]:
             name: {"match": str(match), "observed": describe(found.observed[name]) if name in found.observed else None}
             for name, match in found.found.items()
         },
+        "unfinished": None if found.unfinished is None else delivery_document(found.unfinished),
         "settled": list(map(delivery_document, found.settled)),
         "repair": None if found.repair is None else document(found.repair, environment=environment),
     }
@@ -91,6 +98,8 @@ def _lines(found: Reconciled) -> Iterator[str]:
 
     for one in found.settled:
         yield f"interrupted  {line_of(one)}"
+    if found.unfinished is not None:
+        yield f"unfinished  {line_of(found.unfinished)}"
     wide = max(map(len, found.found), default=0)
     for name, match in found.found.items():
         good = name not in found.drift

@@ -258,7 +258,7 @@ def staging(
             scene.make_keys("unit", "e2e", "gate")
             made.policy()
             made.write()
-            make_ledger(folder / "ledger.db")
+            assert scene.attest("ledger", "init", LEDGER).code == 0
             yield made
         finally:
             server.shutdown()

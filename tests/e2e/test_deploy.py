@@ -409,11 +409,18 @@ def test_drift_is_seen_and_repaired(site: Staging) -> None:
     site.tamper("app", "sha256:" + "0" * 64)
     status = site.status()
     assert (status.code, status.document["drift"]) == (1, ["app"])
+    before = site.asked()
+    for _ in range(2):
+        only = site.attest("reconcile", ENVIRONMENT, "--check", "--format", "json")
+        assert (only.code, only.document["drift"], only.document["repair"]) == (1, ["app"], None)
+    assert untouched(site, before)
+    assert len(site.records()) == records
     ended = site.attest("reconcile", ENVIRONMENT, "--automatic", "--format", "json")
     assert ended.code == 0, ended.err
     assert ended.document["drift"] == ["app"]
     assert site.runs(1)
     assert last(site) == ("repair", "succeeded")
+    assert site.attest("reconcile", ENVIRONMENT, "--check").code == 0
 
 
 def test_drift_is_not_repaired_to_what_is_refused_today(site: Staging) -> None:

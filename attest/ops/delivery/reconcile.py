@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from attest.core.delivery.candidates import unlike
 from attest.core.delivery.fields import clipped
 from attest.core.delivery.gates import obstacle
-from attest.core.delivery.history import Delivery
+from attest.core.delivery.history import Delivery, EnvironmentHistory
 from attest.core.delivery.outcome import matches
 from attest.core.delivery.records import Kind, Observation, Planned, Trigger
 from attest.core.delivery.records import Refused as RefusedStep
@@ -17,7 +17,7 @@ from attest.core.targets import Match, Observed
 from attest.errors import UsageError
 from attest.ops.delivery.deploy import Done, roll_back_owed, verify_and_carry_out
 from attest.ops.delivery.settle import settle
-from attest.ops.delivery.site import Journal, Site, journal
+from attest.ops.delivery.site import Journal, Site, journal, read_history
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,10 @@ class Reconciled:
     found: Mapping[str, Match]
     """How each service stood to that."""
     observed: Mapping[str, Observed]
-    settled: tuple[Delivery, ...]
-    repair: Done | None
+    unfinished: Delivery | None = None
+    """What somebody is at work on, or was interrupted in."""
+    settled: tuple[Delivery, ...] = ()
+    repair: Done | None = None
     """None where nothing had drifted, or was to be repaired."""
 
     @property
@@ -51,22 +53,28 @@ def reconcile(site: Site, *, trigger: Trigger) -> Reconciled:
     """
     with journal(site) as book:
         settled = settle(book)
-        current, observed, found = _compare(book)
-        drift = tuple(name for name, match in found.items() if match is not Match.SAME)
-        _record(book, current, observed, found, drift)
-        repair = _repair(book, current, trigger, drift) if drift else None
-        return Reconciled(
-            current=book.delivery(current.number),
-            found=found,
-            observed=observed,
+        found = _compare(site, book.here)
+        _record(book, found)
+        repair = _repair(book, found, trigger) if found.drift else None
+        return replace(
+            found,
+            current=book.delivery(found.current.number),
             settled=tuple(map(book.delivery, settled)),
             repair=repair,
         )
 
 
-def _compare(book: Journal) -> tuple[Delivery, Mapping[str, Observed], Mapping[str, Match]]:
-    site = book.site
-    current = book.here.current
+def compare(site: Site) -> Reconciled:
+    """What `reconcile` would find; nothing is changed, recorded, or waited for.
+
+    Raises:
+        UsageError, NotObserved, LedgerError: as for `reconcile`.
+    """
+    return _compare(site, read_history(site.ledger).of(site.environment.name))
+
+
+def _compare(site: Site, here: EnvironmentHistory) -> Reconciled:
+    current = here.current
     if current is None:
         raise UsageError(f"nothing was ever deployed to {site.environment.name}", hint="deploy a release first")
     services = {name: service.repository for name, service in site.environment.services.items()}
@@ -76,33 +84,33 @@ def _compare(book: Journal) -> tuple[Delivery, Mapping[str, Observed], Mapping[s
         raise UsageError(problem, hint="deploy a release of the services that it has today")
     site.tell("observing what runs")
     observed = site.target.observe()
-    return current, observed, matches(observed, {name: frozenset(one) for name, one in current.names.items()})
+    found = matches(observed, {name: frozenset(one) for name, one in current.names.items()})
+    return Reconciled(current=current, found=found, observed=observed, unfinished=here.unfinished)
 
 
-def _record(
-    book: Journal,
-    current: Delivery,
-    observed: Mapping[str, Observed],
-    found: Mapping[str, Match],
-    drift: tuple[str, ...],
-) -> None:
+def _record(book: Journal, found: Reconciled) -> None:
     """Record what was seen, where it is another thing than was seen before: a timer must not fill the ledger."""
-    seen = book.here.seen
-    if seen is not None and seen.deployment == current.number and (seen.drift or ()) == drift:
+    seen, number = book.here.seen, found.current.number
+    if seen is not None and seen.deployment == number and (seen.drift or ()) == found.drift:
         return
-    services = {name: record_service(observed[name], match) for name, match in found.items() if name in observed}
-    book.write(Observation(deployment=current.number, services=services, drift=drift))
+    services = {
+        name: record_service(found.observed[name], match)
+        for name, match in found.found.items()
+        if name in found.observed
+    }
+    book.write(Observation(deployment=number, services=services, drift=found.drift))
 
 
-def _repair(book: Journal, current: Delivery, trigger: Trigger, drift: tuple[str, ...]) -> Done:
+def _repair(book: Journal, found: Reconciled, trigger: Trigger) -> Done:
     site = book.site
-    site.tell(f"repairing {', '.join(drift)}")
+    drift = ", ".join(found.drift)
+    site.tell(f"repairing {drift}")
     planned = Planned(
         kind=Kind.REPAIR,
         trigger=trigger,
-        release=current.release,
+        release=found.current.release,
         document=site.environment.digest,
-        reason=clipped(f"drift of {', '.join(drift)}"),
+        reason=clipped(f"drift of {drift}"),
         version=site.version,
     )
     number = book.write(planned)
