@@ -14,8 +14,8 @@ from typing import Any, Final
 from attest.core import limits
 from attest.core.oci import Descriptor, Index, Manifest
 from attest.core.reference import Digest, digest_of
-from attest.core.referrers import referrer_descriptor
-from attest.core.strictjson import loads
+from attest.core.referrers import is_companion_tag, referrer_descriptor
+from attest.core.strictjson import loads, shown
 
 MANIFESTS: Final = 4 * limits.REFERRERS
 """Manifests of one copy: of the image, of everything attached to it, and of what is attached to that."""
@@ -164,7 +164,10 @@ def plan_copy(image: Digest, parts: Mapping[Digest, Part], listed: Mapping[Diges
         if found.referrers:
             referrers = tuple(parts[digest] for digest in dict.fromkeys(one.digest for one in found.referrers))
             attachments.append(Attachment(subject=part.descriptor, referrers=referrers))
-        names.update({name: parts[one.digest] for name, one in found.names.items()})
+        for name, one in found.names.items():
+            if not is_companion_tag(part.digest, name):
+                raise CopyInvalid(f"{shown(name)} is listed as a tag, and is none")
+            names[name] = parts[one.digest]
     return CopyPlan(
         image=parts[image].descriptor,
         blobs=tuple(blobs.values()),

@@ -21,6 +21,8 @@ from attest.core.reference import Digest, digest_of
 _OWN: Final = ".attest-"
 _OWN_HEX: Final = 40
 _OWN_TAIL = re.compile(rf"[0-9a-f]{{{_OWN_HEX}}}")
+_COMPANION_TAIL = re.compile(r"[A-Za-z0-9._-]{1,56}")
+"""With the fallback tag and a dot in front it fits the 128 characters of a tag."""
 
 
 def fallback_tag(subject: Digest) -> str:
@@ -42,6 +44,15 @@ def is_own_tag(subject: Digest, tag: str) -> bool:
     """Whether a tag is the own tag of some attestation of this subject."""
     prefix = f"{fallback_tag(subject)}{_OWN}"
     return tag.startswith(prefix) and _OWN_TAIL.fullmatch(tag, len(prefix)) is not None
+
+
+def is_companion_tag(subject: Digest, tag: str) -> bool:
+    """Whether a text is a tag below the subject's fallback tag: of cosign before v3, of a report, an own one.
+
+    It is a tag and nothing else: what a store lists may be any text, and would lead elsewhere as part of a URL.
+    """
+    prefix = f"{fallback_tag(subject)}."
+    return tag.startswith(prefix) and _COMPANION_TAIL.fullmatch(tag, len(prefix)) is not None
 
 
 def tag_names(tag: str, manifest: Digest) -> bool:

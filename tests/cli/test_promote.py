@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from attest.core.reference import digest_of
 from tests.cli.scene import COMMIT, REPOSITORY, SOURCE, TEST_RESULT, Scene, open_layout, policy_text
 from tests.layouts import BUNDLE, REF_NAME, Layout
+from tests.registry.faults import FaultyRegistry
 
 SUMMARY = "https://slsa.dev/verification_summary/v1"
 RELEASE = "registry.example.org/plex"
@@ -513,6 +514,21 @@ def test_signatures_of_cosign_before_v3_go_along(passing: Scene) -> None:
     ended = promote(passing)
     assert ended.code == 3
     assert "each hold something" in ended.err
+
+
+def test_a_name_that_is_no_tag_leads_nowhere(passing: Scene) -> None:
+    """A layout from a stranger may name anything; what is no tag never becomes part of a URL."""
+    layout = open_layout(passing.folder / "image")
+    fallback = passing.digest.replace(":", "-")
+    layout.add(layout.manifest([layout.blob(b"x")]), name=f"{fallback}./../../../other/manifests/v1")
+    with FaultyRegistry().running() as registry:
+        where = f"{registry.host}/team/app"
+        passing.write_policy(policy_text(("unit", "e2e"), images=[REPOSITORY, where]))
+        ended = promote(passing, to=where)
+        assert ended.code == 3
+        assert "is listed as a tag, and is none" in ended.err
+        assert {one.method for one in registry.seen} <= {"GET"}
+        assert not any(".." in one.path for one in registry.seen)
 
 
 def test_an_attached_index_goes_with_what_it_names(passing: Scene) -> None:

@@ -24,6 +24,7 @@ from attest.core.copyplan import (
 )
 from attest.core.oci import Descriptor, Index, Manifest
 from attest.core.reference import Digest
+from attest.core.referrers import fallback_tag, legacy_tag
 from tests.core import make
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -198,10 +199,20 @@ def test_lists_that_go_in_circles_end() -> None:
 def test_tags_of_the_scheme_go_along() -> None:
     """What stands under a tag of the fallback scheme is copied, and the tag is remembered."""
     image, legacy = manifest("image"), manifest("legacy", described("envelope"))
-    plan = planned(image, [legacy], {image.digest: attached(legacy_att=legacy)})
-    assert dict(plan.names) == {"legacy_att": legacy}
+    tag = legacy_tag(image.digest)
+    plan = planned(image, [legacy], {image.digest: attached(**{tag: legacy})})
+    assert dict(plan.names) == {tag: legacy}
     assert plan.waves == ((image,), (legacy,))
     assert (plan.attachments, plan.referrers) == ((), 0)
+
+
+@pytest.mark.parametrize("tail", ["/../../x", "", " ", "?x", "%2e", "\n", "a" * 57])
+def test_what_is_no_tag_is_refused(tail: str) -> None:
+    """What a store lists as a tag would be part of a URL at the destination, and could lead anywhere there."""
+    image = manifest("image")
+    name = f"{fallback_tag(image.digest)}.{tail}"
+    with pytest.raises(CopyInvalid, match="is listed as a tag, and is none"):
+        planned(image, [], {image.digest: attached(**{name: image})})
 
 
 def test_a_plan_covers_what_has_nothing_new() -> None:
@@ -215,7 +226,8 @@ def test_a_plan_covers_what_has_nothing_new() -> None:
     assert plan.covers(less)
     assert not less.covers(plan)
     assert not plan.covers(planned(image, parts, {image.digest: attached(one, two), one.digest: attached(two)}))
-    assert not plan.covers(planned(image, parts, {image.digest: attached(one, two, att=two)}))
+    named = attached(one, two, **{legacy_tag(image.digest): two})
+    assert not plan.covers(planned(image, parts, {image.digest: named}))
 
 
 def test_two_sizes_of_one_blob_are_refused() -> None:

@@ -44,6 +44,27 @@ def test_an_own_tag_is_of_one_subject_and_one_manifest() -> None:
     assert not any(referrers.is_own_tag(SUBJECT, other) for other in others)
 
 
+def test_a_companion_tag_is_below_the_fallback_tag() -> None:
+    """Any tag of the scheme for this subject is one; nothing that is no tag, and none of another subject."""
+    prefix = referrers.fallback_tag(SUBJECT)
+    longest = f"{prefix}.{'a' * 56}"
+    assert len(longest) == 128
+    for tag in (referrers.legacy_tag(SUBJECT), f"{prefix}.sig", referrers.own_tag(SUBJECT, ONE), longest):
+        assert referrers.is_companion_tag(SUBJECT, tag)
+        assert str(parse_reference(f"registry.example.org/app:{tag}")).endswith(tag)
+    others = (
+        prefix,
+        f"{prefix}.",
+        f"{prefix}.a/b",
+        f"{prefix}.a\n",
+        f"{prefix}.../x",
+        referrers.legacy_tag(ONE),
+        "",
+        "v1",
+    )
+    assert not any(referrers.is_companion_tag(SUBJECT, other) for other in others)
+
+
 def manifest(*media_types: str, **changes: Any) -> Manifest:
     layers = tuple(Descriptor(media_type=media_type, digest=ONE, size=1) for media_type in media_types)
     fields: dict[str, Any] = {

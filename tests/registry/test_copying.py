@@ -231,6 +231,17 @@ def test_a_tag_that_is_listed_and_gone_is_an_error(both: Both) -> None:
         both.plan()
 
 
+@pytest.mark.parametrize("tail", ["/../../../other/manifests/v1", "?x=y", "%2e%2e", " "])
+def test_a_tag_that_is_none_leads_nowhere(tail: str, both: Both) -> None:
+    """What a source lists as a tag is asked for at neither end if it is none: as part of a URL it leads elsewhere."""
+    name = f"{fallback_tag(both.image.digest)}.{tail}"
+    both.source.misbehave(faults.serve(json.dumps({"tags": [name]}).encode(), faults.JSON), "/tags/")
+    with pytest.raises(StoreMisbehaved, match="as a tag, which is none"):
+        both.plan()
+    assert not any(".sha256" in one.path or tail in one.path for one in both.source.seen)
+    assert both.target.seen == []
+
+
 def test_an_image_that_is_not_there(both: Both) -> None:
     """What the source does not have is not found."""
     both.image = both.source.named(digest_of(b"nothing"))

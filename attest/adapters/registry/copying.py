@@ -24,8 +24,8 @@ from attest.core import limits
 from attest.core.copyplan import Attachment, CopyInvalid, Listed, Part, newer_name
 from attest.core.oci import INDEX, Descriptor
 from attest.core.reference import Digest, Repository
-from attest.core.referrers import fallback_tag, merged_index, own_tag
-from attest.core.strictjson import loads
+from attest.core.referrers import fallback_tag, is_companion_tag, merged_index, own_tag
+from attest.core.strictjson import loads, shown
 from attest.errors import LimitExceeded, NotFound, NotPublished, StoreError, StoreMisbehaved, TagTaken
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ class RepositorySource:
         unlisted = tags.without(entries)
         if len(entries) + len(unlisted) > limits.REFERRERS:
             raise LimitExceeded(f"more than {limits.REFERRERS} manifests are attached to {subject}")
+        for tag in tags.others:
+            if not is_companion_tag(subject, tag):  # as part of a URL it would lead elsewhere
+                raise StoreMisbehaved(f"{self._repository.client.host} lists {shown(tag)} as a tag, which is none")
         found = self._tagged((*unlisted, *tags.others))
         for tag in unlisted:
             if own_tag(subject, found[tag].digest) != tag:
