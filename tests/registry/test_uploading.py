@@ -187,6 +187,20 @@ def test_an_error_of_the_source_ends_the_upload(faulty: FaultyRegistry) -> None:
     assert methods(faulty).count("POST") == 1
 
 
+def test_a_source_that_broke_off_is_read_anew(faulty: FaultyRegistry) -> None:
+    """Where reading the source broke in the middle, it is read from its beginning in another upload."""
+    turns = iter([True, False])
+
+    def source() -> Iterator[bytes]:
+        yield CONTENT[:500_000]
+        if next(turns):
+            raise Unreachable("the source broke off")
+        yield CONTENT[500_000:]
+
+    assert take(faulty, source) is Moved.UPLOADED
+    assert faulty.blobs[BLOB.digest] == CONTENT
+
+
 def test_each_part_of_an_upload_has_time_for_itself(faulty: FaultyRegistry) -> None:
     """An upload that goes on may take longer than one response may; waiting for the source does not count."""
 
