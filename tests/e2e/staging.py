@@ -85,6 +85,7 @@ class Staging:
     releases: dict[int, dict[str, str]] = field(default_factory=dict)
     lanes: Sequence[str] = ("unit", "e2e")
     prefix: str = ""
+    ledger: str = LEDGER
 
     @property
     def folder(self) -> Path:
@@ -109,7 +110,7 @@ class Staging:
             "name: staging",
             "policy: policy.yaml",
             f"evidence: [{', '.join(self.evidence)}]",
-            f"ledger: {{url: '{LEDGER}'{signer}}}",
+            f"ledger: {{url: '{self.ledger}'{signer}}}",
             f"target: {{hook: {{argv: ['{sys.executable}', hook.py], timeout: 30s}}}}",
             "services:",
             *services,

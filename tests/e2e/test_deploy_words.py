@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from attest.adapters.clock import SystemClock
 from attest.adapters.ledger import open_ledger, parse_address
 from tests.cli.running import Ended, clean_environment
 from tests.e2e.staging import ENVIRONMENT, HOOK, Staging, make_ledger, staging
+from tests.parts.postgres import OWNER, PASSWORD, Postgres
 from tests.parts.registry import Registry
 
 pytestmark = pytest.mark.parts
@@ -214,6 +216,34 @@ def test_two_deployers_at_once_make_one_history(site: Staging) -> None:
     assert sorted(site.states()) == [("deploy", "succeeded"), ("deploy", "superseded"), ("deploy", "superseded")]
     assert len(site.records()) == 15
     assert any(site.runs(number) for number in (1, 2, 3))
+
+
+def test_machines_share_a_ledger(olareg: Registry, postgres: Postgres, tmp_path: Path) -> None:
+    """Two folders with one ledger in PostgreSQL: what the one deployed the other knows, rolls back, and is refused."""
+    url = f"postgresql://{OWNER}@127.0.0.1:{postgres.port}/{postgres.make_database()}"
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    with staging(tmp_path / "one", olareg) as one, staging(tmp_path / "other", olareg) as other:
+        shutil.rmtree(tmp_path / "other" / "keys")
+        shutil.copytree(tmp_path / "one" / "keys", tmp_path / "other" / "keys")
+        other.prefix = one.prefix
+        for site in (one, other):
+            site.ledger = url
+            site.scene.environment["PGPASSWORD"] = PASSWORD
+            site.policy()
+            site.write()
+        assert one.scene.attest("ledger", "init", url).code == 0
+        for number in (1, 2):
+            one.release(number)
+            ended = one.deploy(number)
+            assert ended.code == 0, ended.err
+        other.releases = one.releases
+        (tmp_path / "other" / "running.json").write_text((tmp_path / "one" / "running.json").read_text())
+        assert other.status().code == 0
+        assert other.rollback().code == 0
+        assert other.runs(1)
+        assert one.deploy(2).code == 1  # it was rolled back, by whomever
+        assert one.states() == other.states()
 
 
 def test_the_head_of_the_ledger_is_signed_and_compared(olareg: Registry, tmp_path: Path) -> None:
