@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from attest.core.ledger import Record, read_record
+from attest.core.ledger import Record, Unread, hash_of, read_record
 from attest.ops.ledger import check, read_lines
 from tests.cli.running import Ended, attest, spawn
 from tests.ledger.places import Place, entry, fill
@@ -288,13 +289,24 @@ def test_every_changed_byte_of_an_export_is_found(step: int, desk: Desk) -> None
     assert missed == []
 
 
-@pytest.mark.parametrize("values", [[0x01, 0x20], pytest.param(range(1, 256), marks=pytest.mark.slow)])
-def test_every_other_value_of_every_byte_of_a_line_is_found(values: Any, desk: Desk) -> None:
-    """Whatever other value a byte of a record gets, the line is no record or its hash is another."""
-    line = exported(desk).splitlines(keepends=True)[0]
-    assert not is_found(line)
-    missed = [(at, bits) for at in range(len(line)) for bits in values if not is_found(flipped(line, at, bits))]
-    assert missed == []
+def is_wrong(line: bytes) -> bool:
+    """Whether a line alone is no record, or one whose hash is another."""
+    found = list(read_lines(line.split(b"\n")))
+    return any(isinstance(one, Unread) or hash_of(one) != one.hash for one in found)
+
+
+@pytest.mark.parametrize(
+    ("lines", "values"), [(1, [0x01, 0x20]), pytest.param(20, range(1, 256), marks=pytest.mark.slow)]
+)
+def test_every_other_value_of_every_byte_is_found(lines: int, values: Sequence[int], desk: Desk) -> None:
+    """Whatever value a byte of a record, or the end of a line, gets: a line is no record, or has another hash."""
+    content = exported(desk)
+    records = content.splitlines()[:lines]
+    assert not any(map(is_wrong, records))
+    for line in records:
+        assert [(at, bits) for at in range(len(line)) for bits in values if not is_wrong(flipped(line, at, bits))] == []
+    ends = [at for at, byte in enumerate(content) if byte == ord("\n")][:lines]
+    assert [(at, bits) for at in ends for bits in values if not is_found(flipped(content, at, bits))] == []
 
 
 def test_the_command_finds_them_too(desk: Desk) -> None:
