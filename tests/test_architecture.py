@@ -249,14 +249,15 @@ def test_the_trusted_core_stays_small() -> None:
     """The modules that decide keep their budget of lines with code on them (no comments, no docstrings).
 
     1,500 for those that decide. The second figure is for all that they and the reading of policies load, so that moving
-    lines into another module does not go unseen; identities and trusted roots took it from 2,600 to 3,100.
+    lines into another module does not go unseen; identities and trusted roots took it from 2,600 to 3,100, waivers to
+    3,150.
     """
     deciding = {f"attest.core.{name}" for name in TRUSTED}
     everything = needed_by(TRUSTED | {"policydocument"})
     assert deciding < everything
     lines = {name: code_lines(ROOT / f"{name.replace('.', '/')}.py") for name in everything}
     assert sum(lines[name] for name in deciding) <= 1_500
-    assert sum(lines.values()) <= 3_100
+    assert sum(lines.values()) <= 3_150
 
 
 def test_code_lines_are_counted(tmp_path: Path) -> None:

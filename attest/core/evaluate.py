@@ -94,6 +94,32 @@ def evaluate(
     lies in the past: later evidence is ignored, and of evidence without a time only the bad is kept. `aged_at` is the
     earlier verdict at which `max-age` is measured, on the way back to a release that passed and was healthy.
     """
+    findings = find(
+        policy,
+        release,
+        evidence,
+        now=now,
+        remembered=remembered,
+        demanded=demanded,
+        historical=historical,
+        aged_at=aged_at,
+    )
+    return conclude(findings, historical=historical)
+
+
+def find(
+    policy: Policy,
+    release: Release,
+    evidence: Sequence[Found],
+    *,
+    now: datetime,
+    remembered: Remembered | None = None,
+    demanded: Iterable[Digest] = (),
+    historical: bool = False,
+    aged_at: datetime | None = None,
+    waived: frozenset[str] = frozenset(),
+) -> Findings:
+    """Everything that `evaluate` concludes from. Lanes that are `waived` have no say in which combination it is."""
     subjects = release.subjects
     verified: dict[Digest, VerifiedStatement] = {}
     useless: list[Found] = []
@@ -116,15 +142,15 @@ def evaluate(
         labelled.setdefault(item.verified.statement.context.lane, []).append(item)
     scene = _Scene(policy, release, subjects, items, labelled, now, historical, aged_at or now)
     cases = [_cases(scene, image) for image in release.images]
-    combination = best_combination(
-        [
-            (case.lane, target.eligible)
-            for of_image in cases
-            for case in of_image
-            if not case.lane.unbound
-            for target in case.targets
-        ]
-    )
+    bound = [
+        (case.lane, target.eligible)
+        for of_image in cases
+        for case in of_image
+        if not case.lane.unbound
+        for target in case.targets
+    ]
+    needed = [one for one in bound if one[0].name not in waived]
+    combination = best_combination(needed) or best_combination(bound)
     images = tuple(
         [
             ImageVerdict(
@@ -138,18 +164,15 @@ def evaluate(
         ]
     )
     trust = policy.keyring.trust
-    return conclude(
-        Findings(
-            policy=policy.name,
-            policy_digest=policy.digest,
-            serial=policy.serial,
-            time=now,
-            refusals=(*_refusals(policy, now, remembered), *_withheld(demanded, places)),
-            images=images,
-            inputs=frozenset(verified),
-            trusted_root=trust.digest if trust is not None and policy.public_good else None,
-        ),
-        historical=historical,
+    return Findings(
+        policy=policy.name,
+        policy_digest=policy.digest,
+        serial=policy.serial,
+        time=now,
+        refusals=(*_refusals(policy, now, remembered), *_withheld(demanded, places)),
+        images=images,
+        inputs=frozenset(verified),
+        trusted_root=trust.digest if trust is not None and policy.public_good else None,
     )
 
 

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from attest.core.conditions import ALWAYS
 from attest.core.identity import CLAIMS
-from attest.core.policy import EvidenceAt, Lane, Policy, Signer
+from attest.core.policy import EvidenceAt, Lane, Policy, Signer, WaiverRule
 from attest.core.policydocument import lifetime
 from attest.core.policyfields import PUBLIC_GOOD
 from attest.core.predicates import TEST_RESULT
@@ -39,6 +39,7 @@ def explain(policy: Policy) -> tuple[Section, ...]:
             Section(title=f"signer {one.name}", sentences=tuple(_signer(policy, one)))
             for one in policy.signers.values()
         ),
+        *(() if policy.waivers is None else (Section(title="waivers", sentences=tuple(_waivers(policy.waivers))),)),
         Section(title="revoked", sentences=tuple(_revoked(policy))),
     )
 
@@ -66,6 +67,15 @@ def document(policy: Policy) -> dict[str, Json]:
         "trust": _trust_document(policy),
         "signers": {name: _signer_document(policy, signer) for name, signer in policy.signers.items()},
         "lanes": [_lane_document(lane) for lane in policy.lanes],
+        "waivers": None
+        if policy.waivers is None
+        else {
+            "signer": policy.waivers.signer,
+            "parties": sorted(policy.waivers.parties),
+            "threshold": policy.waivers.threshold,
+            "lanes": sorted(policy.waivers.lanes),
+            "max-lifetime": lifetime(policy.waivers.max_lifetime),
+        },
         "revoked": sorted(policy.revoked),
         "explanation": [{"title": section.title, "sentences": list(section.sentences)} for section in explain(policy)],
     }
@@ -165,7 +175,10 @@ def _lane(lane: Lane) -> Iterator[str]:
 
 def _signer(policy: Policy, signer: Signer) -> Iterator[str]:
     lanes = [lane.name for lane in policy.lanes if signer.name in lane.parties]
-    yield f"May sign {_and(lanes)}." if lanes else "May sign nothing: no lane needs it."
+    if policy.waivers is not None and signer.name in policy.waivers.parties:
+        yield "May waive lanes, and sign none."
+    else:
+        yield f"May sign {_and(lanes)}." if lanes else "May sign nothing: no lane needs it."
     if signer.identity is not None:
         yield f"Is {signer.identity.identity}, as {signer.identity.issuer} says."
         for claim in CLAIMS:
@@ -185,6 +198,15 @@ def _signer(policy: Policy, signer: Signer) -> Iterator[str]:
         others = policy.holders[key.fingerprint] - {signer.name}
         if others:
             yield f"Shares this key with {_and(sorted(others))}."
+
+
+def _waivers(rule: WaiverRule) -> Iterator[str]:
+    if rule.threshold > 1 or rule.parties != {rule.signer}:
+        who = f"{rule.threshold} of {_and(sorted(rule.parties))} ({rule.signer})"
+    else:
+        who = rule.signer
+    yield f"In an emergency {who} may waive {_and(sorted(rule.lanes))}, for at most {lifetime(rule.max_lifetime)}."
+    yield "What runs by a waiver has not passed, and is never gone back to."
 
 
 def _trust(policy: Policy, trust: Trust) -> str:

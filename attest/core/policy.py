@@ -109,6 +109,19 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaiverRule:
+    """Whose word lets which lanes be lacking, and for how long; never a lane's signer."""
+
+    signer: str
+    """As the policy names it; `parties` is who that is."""
+    parties: frozenset[str]
+    threshold: int
+    lanes: frozenset[str]
+    max_lifetime: timedelta
+    """From the moment that a waiver begins to hold until it expires."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """A whole policy. `digest` covers the document's bytes and those of every file that it names."""
 
@@ -122,6 +135,8 @@ class Policy:
     signers: Mapping[str, Signer]
     lanes: tuple[Lane, ...]
     revoked: frozenset[Digest]
+    waivers: WaiverRule | None = None
+    """None where nothing is ever waived."""
     public_good: bool = False
     """Its trust is that of the public-good Sigstore, whose root is no part of `digest`."""
     keyring: Keyring = field(repr=False, compare=False)

@@ -19,6 +19,7 @@ from attest.core.model import read_model
 from attest.core.policy import Condition, Lane, PlatformRule, Policy, Signer, SourceRule
 from attest.core.policyfields import PUBLIC_GOOD
 from attest.core.policymodel import LaneDocument, PolicyDocument, SignerDocument
+from attest.core.policywaivers import check_waivers, waiver_rule
 from attest.core.predicates import TEST_RESULT
 from attest.core.reference import Digest
 from attest.core.verify import Keyring, Trust
@@ -71,6 +72,7 @@ def read_policy(document: Document) -> PolicyDocument:
         _check_identity(document, policy, name, signer)
     for name, lane in policy.lanes.items():
         _check_lane(document, policy, name, lane)
+    check_waivers(document, policy)
     return policy
 
 
@@ -128,6 +130,7 @@ def build_policy(
         else PlatformRule(evidence=policy.platforms.evidence, only=tuple(policy.platforms.only)),
         signers={name: Signer(name=name, keys=party.keys, identity=party.identity) for name, party in parties.items()},
         lanes=lanes,
+        waivers=waiver_rule(document, policy, {name: party.proofs for name, party in parties.items()}),
         revoked=frozenset(policy.revoked or ()),
         public_good=policy.trust is not None and policy.trust.file is None,
         keyring=Keyring(

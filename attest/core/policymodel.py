@@ -5,7 +5,7 @@ The language is described in docs/policy.md; `schema()` is what editors check it
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
@@ -131,12 +131,16 @@ class LaneDocument(DocumentModel):
     except_: Some[ImageName] | None = None
 
 
+class WaiversDocument(DocumentModel):
+    """Break-glass: who may let which lanes be lacking, and for how long at most."""
+
+    signer: Name
+    lanes: Some[Name]
+    max_lifetime: Age
+
+
 class PolicyDocument(DocumentModel):
     """A policy for attest: what images need before they may be promoted, and who says so."""
-
-    later: ClassVar = {
-        "waivers": "waivers are not supported by this version; they come with promotion and deployment",
-    }
 
     version: Version
     name: Name
@@ -148,6 +152,7 @@ class PolicyDocument(DocumentModel):
     trust: Trust | None = None
     signers: Annotated[dict[Name, SignerDocument], _NAMED]
     lanes: Annotated[dict[Name, LaneDocument], _NAMED]
+    waivers: WaiversDocument | None = None
     revoked: Some[Revoked] | None = None
 
 

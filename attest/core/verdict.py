@@ -35,6 +35,17 @@ class Reason(StrEnum):
     SERIAL_TOO_LOW = "serial-too-low"
     POLICY_CHANGED = "policy-changed"
     INPUT_WITHHELD = "input-withheld"
+    # of a waiver that does not hold
+    WAIVERS_UNDECLARED = "waivers-undeclared"
+    WAIVER_UNTRUSTED = "waiver-untrusted"
+    WAIVER_REVOKED = "waiver-revoked"
+    WAIVER_SUBJECTS_DIFFER = "waiver-subjects-differ"
+    WAIVER_ENVIRONMENT_DIFFERS = "waiver-environment-differs"
+    WAIVER_POLICY_DIFFERS = "waiver-policy-differs"
+    WAIVER_LANE_UNLISTED = "waiver-lane-unlisted"
+    WAIVER_TOO_LONG = "waiver-too-long"
+    WAIVER_TOO_EARLY = "waiver-too-early"
+    WAIVER_EXPIRED = "waiver-expired"
     # of an image
     OUTSIDE_POLICY = "outside-policy"
     NO_LANE = "no-lane"
@@ -120,11 +131,20 @@ class Findings:
     @property
     def nothing_refused(self) -> bool:
         """Whether there are images, each with lanes, all of them present, and no refusal anywhere."""
+        return self.lacks_only(frozenset())
+
+    def lacks_only(self, lanes: frozenset[str]) -> bool:
+        """The same, but that lanes of these names may be lacking; what is revoked is more than lacking."""
         return (
             not self.refusals
             and bool(self.images)
             and all(
-                not image.refusals and image.lanes and all(lane.state is State.PRESENT for lane in image.lanes)
+                not image.refusals
+                and image.lanes
+                and all(
+                    lane.state is State.PRESENT or (lane.lane in lanes and lane.state is not State.REVOKED)
+                    for lane in image.lanes
+                )
                 for image in self.images
             )
         )

@@ -47,11 +47,17 @@ revoked: [sha256:4a03f9284efd850d433e94dcf0e844cf76fe2e7a5c9a28e1011ebcbd0a22244
 """
 
 
+def waiving(waivers: str) -> str:
+    """The policy with a signer `releaser`, who signs no lane, and these `waivers`."""
+    signed = RIGHT.replace("  reviewers:", "  releaser: {key: keys/releaser.pub}\n  reviewers:")
+    return signed.replace("revoked:", f"waivers: {{{waivers}}}\nrevoked:")
+
+
 def right_files() -> dict[str, bytes]:
     """The policy that is right, and the files that it names; some more keys, each wrong in one way."""
     files = {
         f"keys/{name}.pub": pem(party(name).private.public_key())
-        for name in ("builder", "inspector", "inspector-2025", "alice", "bob")
+        for name in ("builder", "inspector", "inspector-2025", "alice", "bob", "releaser")
     }
     files["policy.yaml"] = RIGHT.encode()
     files["keys/builder-again.pub"] = b"# the same key\n" + files["keys/builder.pub"]
@@ -80,6 +86,11 @@ _WHERE: Final = 'where: ["predicate.a == 1"]'
 _ALICE_AND_BOB: Final = "alice: {key: keys/alice.pub}\n  bob: {key: keys/bob.pub}"
 _ALICE_TWICE: Final = "alice: {key: keys/alice.pub, shared: true}\n  bob: {key: keys/alice.pub, shared: true}"
 _REVOKED: Final = "[sha256:4a03f9284efd850d433e94dcf0e844cf76fe2e7a5c9a28e1011ebcbd0a222446]"
+_DISGUISED: Final = (
+    RIGHT.replace(_BUILDER, "builder: {key: keys/builder.pub, shared: true}")
+    .replace("  reviewers:", "  boss: {key: keys/builder-again.pub, shared: true}\n  reviewers:")
+    .replace("revoked:", "waivers: {signer: boss, lanes: [contract], max-lifetime: 24h}\nrevoked:")
+)
 _UNLABELLED: Final = """\
   build:
     predicate-type: https://slsa.dev/provenance/v1
@@ -127,8 +138,24 @@ CASES: Final[tuple[tuple[str, str, str], ...]] = (
     ("a missing key in a lane", "    signer: inspector\n", ""),
     ("a missing key in source", "  bind: [repository, commit]\n", ""),
     ("a missing key in platforms", "evidence: index, ", ""),
-    # what comes later
-    ("waivers", "revoked:", "waivers: {signer: reviewers, lanes: [build], max-lifetime: 24h}\nrevoked:"),
+    # waivers
+    *(
+        (title, RIGHT, waiving(waivers))
+        for title, waivers in (
+            ("waivers of nobody", "lanes: [build], max-lifetime: 24h"),
+            ("waivers of no lane", "signer: releaser, lanes: [], max-lifetime: 24h"),
+            ("waivers of a lane twice", "signer: releaser, lanes: [build, build], max-lifetime: 24h"),
+            ("waivers for ever", "signer: releaser, lanes: [build]"),
+            ("waivers for no time", "signer: releaser, lanes: [build], max-lifetime: 0h"),
+            ("waivers with more", "signer: releaser, lanes: [build], max-lifetime: 24h, reason: none"),
+            ("waivers of a signer that is not there", "signer: releeser, lanes: [build], max-lifetime: 24h"),
+            ("waivers of a lane that is not there", "signer: releaser, lanes: [build, e2e], max-lifetime: 24h"),
+            ("waivers of a lane's signer", "signer: builder, lanes: [contract], max-lifetime: 24h"),
+            ("waivers of a lane's threshold", "signer: reviewers, lanes: [build], max-lifetime: 24h"),
+            ("waivers of a member of a lane's threshold", "signer: alice, lanes: [build], max-lifetime: 24h"),
+        )
+    ),
+    ("waivers of a lane's signer under another name", RIGHT, _DISGUISED),
     # kinds of values
     ("another version", "version: 1", "version: 2"),
     ("a version that is text", "version: 1", 'version: "1"'),

@@ -6,8 +6,8 @@ import pytest
 
 from attest.core.explain import document, explain
 from attest.core.policy import Policy
-from tests.core.make import party
-from tests.core.policy_cases import PROVENANCE, RIGHT
+from tests.core.make import party, pem
+from tests.core.policy_cases import PROVENANCE, RIGHT, waiving
 from tests.core.test_policydocument import load, replaced
 
 
@@ -195,3 +195,31 @@ def test_the_data_of_a_policy_with_little() -> None:
     data = document(load(text))
     assert (data["expires"], data["platforms"], data["source"]["refs"]) == (None, None, None)
     assert data["lanes"][1]["source-from"] == "statement"
+
+
+def test_who_may_waive_is_told() -> None:
+    """The waivers of a policy are a section and data of their own, for one signer and for several of many."""
+    policy = load(waiving("signer: releaser, lanes: [contract, build], max-lifetime: 36h"))
+    assert said(policy, "waivers") == [
+        "In an emergency releaser may waive build and contract, for at most 36h.",
+        "What runs by a waiver has not passed, and is never gone back to.",
+    ]
+    assert said(policy, "signer releaser")[0] == "May waive lanes, and sign none."
+    assert said(policy, "signer builder")[0] == "May sign build."
+    assert document(policy)["waivers"] == {
+        "signer": "releaser",
+        "parties": ["releaser"],
+        "threshold": 1,
+        "lanes": ["build", "contract"],
+        "max-lifetime": "36h",
+    }
+    assert document(load())["waivers"] is None
+    text = waiving("signer: board, lanes: [build], max-lifetime: 7d").replace(
+        "  releaser: {key: keys/releaser.pub}\n",
+        "  releaser: {key: keys/releaser.pub}\n  carol: {key: keys/carol.pub}\n"
+        "  board: {threshold: 2, of: [releaser, carol]}\n",
+    )
+    policy = load(text, files={"keys/carol.pub": pem(party("carol").private.public_key())})
+    assert said(policy, "waivers")[0] == (
+        "In an emergency 2 of carol and releaser (board) may waive build, for at most 7d."
+    )

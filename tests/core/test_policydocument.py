@@ -17,7 +17,7 @@ from attest.adapters.conditions import compile_condition
 from attest.adapters.documents import parse_document
 from attest.core import limits
 from attest.core.oci import Platform
-from attest.core.policy import Bind, EvidenceAt, Policy
+from attest.core.policy import Bind, EvidenceAt, Policy, WaiverRule
 from attest.core.policydocument import lifetime, policy_digest
 from attest.core.policymodel import schema
 from attest.core.reference import digest_of, parse_repository
@@ -26,7 +26,7 @@ from attest.ops.load import load_policy
 from tests.core import policy_cases_keyless as keyless
 from tests.core.make import party
 from tests.core.make_identity import open_trust
-from tests.core.policy_cases import CASES, PROVENANCE, RIGHT, TEST_RESULT, right_files, wrong
+from tests.core.policy_cases import CASES, PROVENANCE, RIGHT, TEST_RESULT, right_files, waiving, wrong
 
 FOLDER = "some/folder"
 TOOLS: Any = {
@@ -90,6 +90,20 @@ def test_every_field_becomes_a_value() -> None:
     assert approval.parties == {"alice", "bob"}
     assert [lane.threshold for lane in policy.lanes] == [1, 1, 2]
     assert [lane.joint for lane in policy.lanes] == [False, False, True]
+
+
+def test_waivers_become_a_rule() -> None:
+    """Who waives what for how long is a value; without `waivers` there is none; the schema knows the section."""
+    assert load().waivers is None
+    text = waiving("signer: releaser, lanes: [contract, build], max-lifetime: 36h")
+    assert load(text).waivers == WaiverRule(
+        signer="releaser",
+        parties=frozenset({"releaser"}),
+        threshold=1,
+        lanes=frozenset({"build", "contract"}),
+        max_lifetime=timedelta(hours=36),
+    )
+    assert Draft202012Validator(schema()).is_valid(parse_document(text.encode(), file="f").value)
 
 
 def test_signers_hold_their_keys() -> None:
@@ -349,6 +363,12 @@ BEYOND_A_SCHEMA = {
     "an identity that only one of them shares",
     "a threshold that its identities cannot reach",
     "unlabelled lanes of one identity",
+    "waivers of a signer that is not there",
+    "waivers of a lane that is not there",
+    "waivers of a lane's signer",
+    "waivers of a lane's threshold",
+    "waivers of a member of a lane's threshold",
+    "waivers of a lane's signer under another name",
 }
 
 
