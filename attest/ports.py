@@ -120,6 +120,10 @@ class LayerStore(Store, Protocol):
         """
         ...
 
+    def holds(self, image: ImageReference, blob: Descriptor) -> bool:
+        """Whether a blob of this image can be had from here; it is not fetched."""
+        ...
+
 
 class ImageSource(Protocol):
     """One image with its layers, in a store or in an archive, read without trust."""

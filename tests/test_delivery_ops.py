@@ -13,8 +13,9 @@ import pytest
 
 from attest.adapters.ledger import create_ledger, parse_address
 from attest.core import oci
+from attest.core.copyplan import FOREIGN_LAYERS
 from attest.core.delivery.machine import Phase
-from attest.core.delivery.records import DeliveredRelease, Trigger
+from attest.core.delivery.records import DeliveredRelease, Pass, Trigger
 from attest.core.environment import Environment
 from attest.core.health import Health, ProbeResult
 from attest.core.ledger import Entry, Head, Record
@@ -56,6 +57,9 @@ class FakeStore:
 
     bundles: dict[RegistryImage, list[bytes]] = field(default_factory=dict)
     broken: set[Repository] = field(default_factory=set)
+    indexes: set[Digest] = field(default_factory=set)
+    lost: set[Digest] = field(default_factory=set)
+    """Blobs that were deleted."""
 
     def _find(self, wanted: ImageReference) -> list[bytes]:
         assert isinstance(wanted, RegistryImage)
@@ -80,6 +84,34 @@ class FakeStore:
         """As `attest.ports.Store`."""
         self._find(wanted)
         return oci.Descriptor(media_type=oci.MANIFEST, digest=wanted.digest, size=1)
+
+    def manifest(self, wanted: ImageReference) -> oci.Manifest | oci.Index:
+        """As `attest.ports.Store`."""
+        self._find(wanted)
+        assert isinstance(wanted, RegistryImage)
+        if wanted.digest in self.indexes:
+            children = [RegistryImage(repository=wanted.repository, digest=make.digest(f"child {n}")) for n in range(3)]
+            for child in children[:2]:
+                self.bundles.setdefault(child, [])
+            described = [oci.Descriptor(media_type=oci.MANIFEST, digest=child.digest, size=1) for child in children]
+            notes = {"vnd.docker.reference.type": "attestation-manifest"}
+            described[2] = replace(described[2], annotations=notes)
+            return oci.Index(media_type=oci.INDEX, manifests=tuple(described))
+        layers = [oci.Descriptor(media_type="layer", digest=make.digest(f"layer of {wanted.digest}"), size=1)]
+        layers.append(replace(layers[0], media_type=min(FOREIGN_LAYERS), digest=make.digest("foreign")))
+        return oci.Manifest(
+            media_type=oci.MANIFEST,
+            config=oci.Descriptor(media_type="config", digest=make.digest("config"), size=1),
+            layers=tuple(layers),
+            subject=None,
+            artifact_type=None,
+            annotations={},
+        )
+
+    def holds(self, wanted: ImageReference, blob: oci.Descriptor) -> bool:
+        """As `attest.ports.LayerStore`."""
+        self._find(wanted)
+        return blob.digest not in {*self.lost, make.digest("foreign")}
 
     def aliases(self, wanted: ImageReference) -> frozenset[Digest]:
         """As `attest.ports.Store`."""
@@ -423,6 +455,31 @@ def test_a_registry_that_does_not_answer_is_no_reason_to_go_back_further(world: 
         rollback(world.site)
     assert world.types() == before
     assert world.runs() == image("app", 3).digest
+
+
+@pytest.mark.parametrize("index", [False, True])
+def test_a_layer_that_is_gone_is_a_release_that_is_gone(world: World, index: bool) -> None:
+    """A release that lacks a layer, on any platform, is passed over; layers that are never pushed do not count."""
+    for number in (1, 2, 3):
+        world.deploy(number)
+    digest = image("app", 2).digest
+    if index:
+        world.store.indexes.add(digest)
+    world.store.lost.add(make.digest(f"layer of {make.digest('child 1') if index else digest}"))
+    done = rollback(world.site)
+    assert ended(done) is Phase.SUCCEEDED
+    assert world.runs() == image("app", 1).digest
+    assert done.delivery is not None
+    (over,) = done.delivery.planned.passed_over
+    assert (over.reason, "no longer has" in over.message) == (Pass.GONE, True)
+
+
+def test_statements_of_buildkit_are_not_looked_for(world: World) -> None:
+    """An index is whole where its platforms are, though an attestation manifest that stands among them is gone."""
+    for number in (1, 2):
+        world.deploy(number)
+    world.store.indexes.add(image("app", 1).digest)
+    assert ended(rollback(world.site)) is Phase.SUCCEEDED
 
 
 def test_evidence_is_read_everywhere(world: World) -> None:

@@ -74,6 +74,10 @@ class Stores:
         """As `attest.ports.LayerStore`."""
         return self._of(image).stream(image, blob)
 
+    def holds(self, image: ImageReference, blob: Descriptor) -> bool:
+        """As `attest.ports.LayerStore`."""
+        return self._of(image).holds(image, blob)
+
     def aliases(self, image: ImageReference) -> frozenset[Digest]:
         """As `attest.ports.Store`."""
         return self._of(image).aliases(image)

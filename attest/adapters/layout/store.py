@@ -104,6 +104,11 @@ class LayoutStore:
         with LayoutDirectory(_path(image)) as directory:
             yield from directory.stream_blob(blob.digest)
 
+    def holds(self, image: ImageReference, blob: oci.Descriptor) -> bool:
+        """See `attest.ports.LayerStore.holds`; the bytes are read and their digest is checked."""
+        with LayoutDirectory(_path(image)) as directory:
+            return directory.has_blob(blob.digest, size=blob.size)
+
     def aliases(self, image: ImageReference) -> frozenset[Digest]:
         """See `attest.ports.Store.aliases`.
 

@@ -96,6 +96,12 @@ class RegistryStore:
 
         return stream_blob(self._repository(_in_registry(image).repository), blob)
 
+    def holds(self, image: ImageReference, blob: Descriptor) -> bool:
+        """As `attest.ports.LayerStore.holds`: one request without a body."""
+        from attest.adapters.registry.uploading import Uploader
+
+        return Uploader(self._repository(_in_registry(image).repository), self._settings).has(blob)
+
     def aliases(self, image: ImageReference) -> frozenset[Digest]:
         """As `attest.ports.Store.aliases`, from manifests alone.
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
+from attest.core.copyplan import FOREIGN_LAYERS
 from attest.core.delivery.records import DeliveredRelease
 from attest.core.evaluate import Remembered
+from attest.core.oci import Manifest
 from attest.core.reference import Digest, ImageReference, RegistryImage, Repository
 from attest.core.release import StoredImage
 from attest.core.verdict import Passed, PassedThen, Refused
@@ -18,7 +21,7 @@ from attest.ops.named import Named
 from attest.ops.parallel import each
 from attest.ops.reading import Reading
 from attest.ops.verify import Question, verify
-from attest.ports import Attached, Store
+from attest.ports import Attached, LayerStore, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,7 @@ def judge(
 
 
 def gone(site: Site, release: DeliveredRelease) -> str | None:
-    """Which image of a release is no longer where it is pulled from; None where all are there.
+    """What of a release is no longer where it is pulled from, layers too; None where all of it is there.
 
     Raises:
         StoreError: it could not be found out.
@@ -81,12 +84,30 @@ def gone(site: Site, release: DeliveredRelease) -> str | None:
 
     def missing(image: RegistryImage) -> str | None:
         try:
-            store.aliases(image)  # its manifests, and the configuration of each
+            blobs = [blob for manifest in _manifests(store, image) for blob in (manifest.config, *manifest.layers)]
         except NotFound as error:
             return error.message
-        return None
+        pulled = {blob.digest: blob for blob in blobs if blob.media_type not in FOREIGN_LAYERS}
+        absent = next((blob for blob in pulled.values() if not store.holds(image, blob)), None)
+        return None if absent is None else f"{image.repository} no longer has {absent.digest}, a part of {image}"
 
     return next(filter(None, each(missing, tuple(dict.fromkeys(release.services.values())))), None)
+
+
+def _manifests(store: LayerStore, image: RegistryImage) -> Iterator[Manifest]:
+    """The image's manifest, of an index those of its platforms."""
+    found = store.manifest(image)
+    if isinstance(found, Manifest):
+        yield found
+        return
+    for child in found.manifests:
+        if _BUILDKIT not in child.annotations:  # unsigned statements, which nothing runs
+            one = store.manifest(RegistryImage(repository=image.repository, digest=child.digest))
+            if isinstance(one, Manifest):  # no policy allows an index in an index
+                yield one
+
+
+_BUILDKIT: Final = "vnd.docker.reference.type"
 
 
 @dataclass(slots=True, kw_only=True)

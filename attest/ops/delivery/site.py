@@ -18,7 +18,7 @@ from attest.core.policy import Policy
 from attest.core.targets import DesiredImage
 from attest.errors import LedgerMisbehaved, LimitExceeded
 from attest.ledgerports import Lease, Ledger
-from attest.ports import Clock, Store
+from attest.ports import Clock, LayerStore
 from attest.targetports import Prober, Target
 
 LEASE: Final = timedelta(seconds=30)
@@ -35,7 +35,7 @@ class Site:
     ledger: Ledger
     target: Target
     prober: Prober
-    open_store: Callable[[], Store]
+    open_store: Callable[[], LayerStore]
     """A store with all of its time left: a soak may be longer than any patience with a registry."""
     clock: Clock
     pause: Callable[[float], None]
