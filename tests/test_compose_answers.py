@@ -202,6 +202,16 @@ def test_an_engine_that_does_not_answer_observed_nothing(tmp_path: Path, monkeyp
     assert target.look_inside("backend", ["check"], seconds=60).health is Health.ERROR
 
 
+@pytest.mark.parametrize(
+    "container", ["[{}]", '[{"Id": "c0ffee"}]', '[{"Id": "", "State": {"Status": "running"}}]', "[]"]
+)
+def test_half_an_answer_observed_nothing(container: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that the engine lists and does not describe is an error, and never one that is not there."""
+    target = docker(tmp_path, monkeypatch, OBSERVES.format(container=container, execute="true"))
+    with pytest.raises(NotObserved, match=r"does not say which container|cannot be read"):
+        target.observe()
+
+
 def test_a_compose_that_is_not_installed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without podman-compose, or without the engine, the error says what to install."""
     (tmp_path / "podman").symlink_to("/bin/true")
