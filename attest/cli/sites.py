@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -48,7 +49,15 @@ class Who:
     @property
     def name(self) -> str:
         """Who the ledger says it was."""
-        return self.actor or f"{getpass.getuser()}@{socket.gethostname()}"
+        return self.actor or f"{_user()}@{socket.gethostname()}"
+
+
+def _user() -> str:
+    """The user's name; in a container that has no name for the user, the number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # which of them depends on the version of Python
+        return f"uid {os.getuid()}"
 
 
 def who_options(function: F) -> F:
