@@ -24,6 +24,7 @@ _COMMANDS = {
     "completion": ("attest.cli.completion", "Print the completion script of a shell."),
     "deploy": ("attest.cli.deploy", "Have a release run in an environment, if it passes."),
     "environment": ("attest.cli.environment", "Check and explain environments."),
+    "events": ("attest.cli.events", "Tell what happened in an environment, as CDEvents."),
     "freeze": ("attest.cli.freeze", "Let nothing be deployed to an environment for a while."),
     "history": ("attest.cli.history", "Tell everything that happened in an environment."),
     "image": ("attest.cli.image", "Look into images, without a container engine."),
@@ -31,6 +32,7 @@ _COMMANDS = {
     "inspect": ("attest.cli.inspect", "Show what is attached to an image."),
     "keygen": ("attest.cli.keygen", "Make a key pair."),
     "ledger": ("attest.cli.ledger", "Make, check and copy ledgers, and sign their heads."),
+    "metrics": ("attest.cli.metrics", "Print metrics of an environment, for Prometheus."),
     "policy": ("attest.cli.policy", "Check and explain policies."),
     "promote": ("attest.cli.promote", "Move images that pass to where they are deployed from."),
     "provenance": ("attest.cli.provenance", "Make the provenance of an image."),
@@ -45,6 +47,7 @@ _COMMANDS = {
     "trust": ("attest.cli.trust", "Make and explain the trusted roots of a Sigstore."),
     "unfreeze": ("attest.cli.unfreeze", "Let an environment be deployed to again."),
     "verify": ("attest.cli.verify", "Refuse images without the full set of evidence."),
+    "waive": ("attest.cli.waive", "Sign that lanes may be lacking, in an emergency."),
 }
 
 INTERRUPTED = 130

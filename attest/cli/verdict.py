@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -11,25 +11,37 @@ from attest.core.policy import Lane, Policy, Signer
 from attest.core.predicates import TEST_RESULT
 from attest.core.report import signer_names, source_of
 from attest.core.statement import format_time
-from attest.core.verdict import ImageVerdict, LaneVerdict, PassedThen, Reason, Refused, State, Verdict
+from attest.core.verdict import ImageVerdict, LaneVerdict, PassedThen, Reason, Refused, State
 from attest.core.verify import VerifiedStatement
+from attest.core.waiver import Answer, Waived
 
 _WIDTH = max(len(state) for state in State)
 
 
-def lines(verdict: Verdict, policy: Policy) -> Iterator[str]:
+def lines(verdict: Answer, policy: Policy) -> Iterator[str]:
     """The verdict, line by line, safe for a terminal; colours are left to `click.echo` to strip."""
     findings = verdict.findings
     lanes = {lane.name: lane for lane in policy.lanes}
+    waived = verdict.lacking if isinstance(verdict, Waived) else ()
     for image in findings.images:
         yield escape(image.image)
-        yield from _image_lines(image, policy, lanes)
+        yield from _image_lines(image, policy, lanes, waived)
     for refusal in findings.refusals:
         yield f"{_red('refused')}  {escape(refusal.message)}  [{refusal.reason}]"
+    if isinstance(verdict, Waived):
+        yield from _waiver(verdict)
     yield _summary(verdict)
 
 
-def _image_lines(image: ImageVerdict, policy: Policy, lanes: dict[str, Lane]) -> Iterator[str]:
+def _waiver(verdict: Waived) -> Iterator[str]:
+    """Who let what be lacking, why, and until when."""
+    waiver = verdict.waiver
+    yield f"{_red('waived')}  {escape(', '.join(verdict.lacking))} by {escape(', '.join(verdict.signers))}"
+    yield f"        {escape(waiver.ticket)}: {escape(waiver.reason)}"
+    yield f"        in {escape(waiver.environment)}, until {format_time(waiver.expires)}; {waiver.digest}"
+
+
+def _image_lines(image: ImageVerdict, policy: Policy, lanes: dict[str, Lane], waived: Sequence[str]) -> Iterator[str]:
     for refusal in image.refusals:
         yield f"  {_red('refused')}  {escape(refusal.message)}  [{refusal.reason}]"
     wide = max((len(lane.lane) for lane in image.lanes), default=0)
@@ -39,6 +51,9 @@ def _image_lines(image: ImageVerdict, policy: Policy, lanes: dict[str, Lane]) ->
         yield f"  {_green(state) if present else _red(state)}  {lane.lane:<{wide}}  {_who(lane, policy)}"
         if not present:
             indent = " " * (_WIDTH + wide + 6)
+            if lane.lane in waived:
+                yield f"{indent}{_red('waived')}"
+                continue
             step = next_step(lane, lanes[lane.lane], image, policy)
             yield f"{indent}{click.style('next', fg='cyan')}: {escape(step)}"
     if image.rejected:
@@ -120,7 +135,7 @@ def _command(rule: Lane, signer: Signer, image: ImageVerdict) -> str:
     return f"attest sign {image.image} --lane {rule.name} {how} {what}{where}"
 
 
-def _summary(verdict: Verdict) -> str:
+def _summary(verdict: Answer) -> str:
     findings = verdict.findings
     states = [lane.state for image in findings.images for lane in image.lanes]
     count = f"{states.count(State.PRESENT)} of {len(states)} lanes present"
@@ -128,6 +143,8 @@ def _summary(verdict: Verdict) -> str:
     match verdict:
         case Refused():
             return f"{_red('REFUSED')}  {count}; {rule}"
+        case Waived():
+            return f"{_red('WAIVED')}  {count}; {rule}"
         case PassedThen():
             return f"{_green('PASSED')} at {format_time(findings.time)}  {count}; {rule}"
         case _:

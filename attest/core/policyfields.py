@@ -142,7 +142,12 @@ def _moment(text: str) -> datetime:
         raise ValueError(f"{_shown(text)} is no time; write it in UTC, as in 2027-06-30T00:00:00Z") from error
 
 
-def _age(text: str) -> timedelta:
+def parse_age(text: str) -> timedelta:
+    """A time span as documents write it.
+
+    Raises:
+        ValueError: it is none, or none at all.
+    """
     number, unit = text[:-1], text[-1:]
     valid = number.isascii() and number.isdigit() and len(number) <= 6 and unit in _UNITS
     if not valid or int(number) == 0:
@@ -216,7 +221,7 @@ Moment = Annotated[
     datetime, *text_of(_moment, pattern=_TIME_PATTERN, describe="a time in UTC, as in 2027-06-30T00:00:00Z")
 ]
 Age = Annotated[
-    timedelta, *text_of(_age, pattern="^0*[1-9][0-9]{0,5}[dhms]$", describe="an age, as in 7d, 24h, 30m or 90s")
+    timedelta, *text_of(parse_age, pattern="^0*[1-9][0-9]{0,5}[dhms]$", describe="an age, as in 7d, 24h, 30m or 90s")
 ]
 Revoked = Annotated[
     Digest,

@@ -7,18 +7,26 @@ from typing import Any, Final
 
 from attest.core.policy import Policy
 from attest.core.statement import format_time
-from attest.core.verdict import Findings, Refusal, Refused, Verdict
+from attest.core.verdict import Findings, Passed, PassedThen, Refusal, Refused
 from attest.core.verify import VerifiedStatement
+from attest.core.waiver import Answer, Waived, waiver_document
 
 SCHEMA: Final = "attest.verdict/v1"
 
+_WORDS: Final[Mapping[type[Answer], str]] = {
+    Passed: "PASSED",
+    PassedThen: "PASSED",
+    Waived: "WAIVED",
+    Refused: "REFUSED",
+}
 
-def document(verdict: Verdict, policy: Policy, *, historical: bool = False) -> dict[str, Any]:
+
+def document(verdict: Answer, policy: Policy, *, historical: bool = False) -> dict[str, Any]:
     """The verdict as JSON values; the schema is `attest/schemas/verdict.v1.json`. `historical` marks a look back."""
     findings: Findings = verdict.findings
     whole: dict[str, Any] = {
         "schema": SCHEMA,
-        "verdict": "REFUSED" if isinstance(verdict, Refused) else "PASSED",
+        "verdict": _WORDS[type(verdict)],
         "policy": {"name": findings.policy, "digest": findings.policy_digest, "serial": findings.serial},
         "time": format_time(findings.time),
         "refusals": [_refusal(refusal) for refusal in findings.refusals],
@@ -46,6 +54,8 @@ def document(verdict: Verdict, policy: Policy, *, historical: bool = False) -> d
     }
     if findings.trusted_root is not None:
         whole["policy"]["trusted_root"] = findings.trusted_root
+    if isinstance(verdict, Waived):
+        whole["waiver"] = waiver_document(verdict.waiver, verdict.signers)
     if historical:
         whole["historical"] = True
     return whole

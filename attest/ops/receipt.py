@@ -14,14 +14,16 @@ from attest.core.statement import NO_CONTEXT, StatementInvalid, format_time, rea
 from attest.core.strictjson import Json
 from attest.core.verdict import Passed, Refused
 from attest.core.verify import Keyring, VerifiedStatement, verify_all
+from attest.core.waiver import Waived, waiver_document
 from attest.errors import DocumentInvalid
 from attest.ports import Signer
 
 
-def write_receipt(verdict: Passed | Refused, *, signer: Signer, policy_uri: str) -> bytes:
+def write_receipt(verdict: Passed | Waived | Refused, *, signer: Signer, policy_uri: str) -> bytes:
     """A bundle with a VSA that says what was decided, under which policy, and from which inputs.
 
-    `resourceUri` is the place that was verified; for a release of several images the places, separated by spaces.
+    `resourceUri` is the place that was verified; for a release of several images the places, separated by spaces. What
+    was waived FAILED, and `attest_waiver` says by whom, why and until when.
     """
     findings = verdict.findings
     predicate = _predicate(verdict, policy_uri, inputs=findings.inputs)
@@ -35,7 +37,7 @@ def write_receipt(verdict: Passed | Refused, *, signer: Signer, policy_uri: str)
 
 
 def find_receipt(
-    bundles: Iterable[bytes], verdict: Passed | Refused, *, key: TrustedKey, policy_uri: str
+    bundles: Iterable[bytes], verdict: Passed | Waived | Refused, *, key: TrustedKey, policy_uri: str
 ) -> bytes | None:
     """Of these bundles an earlier receipt by this key that says the same, whenever it was made; the first of several.
 
@@ -66,9 +68,9 @@ def find_receipt(
     return None
 
 
-def _predicate(verdict: Passed | Refused, policy_uri: str, *, inputs: Iterable[Digest]) -> dict[str, Json]:
+def _predicate(verdict: Passed | Waived | Refused, policy_uri: str, *, inputs: Iterable[Digest]) -> dict[str, Json]:
     findings = verdict.findings
-    return summary(
+    said = summary(
         verifier_version=__version__,
         time_verified=format_time(findings.time),
         resource_uri=" ".join(image.image for image in findings.images),
@@ -77,6 +79,9 @@ def _predicate(verdict: Passed | Refused, policy_uri: str, *, inputs: Iterable[D
         inputs=inputs,
         passed=isinstance(verdict, Passed),
     )
+    if isinstance(verdict, Waived):  # it FAILED; this says why it may be where it is all the same
+        said["attest_waiver"] = waiver_document(verdict.waiver, verdict.signers)
+    return said
 
 
 def inputs_of(content: bytes, *, file: str, images: Sequence[Digest]) -> frozenset[Digest]:

@@ -10,7 +10,8 @@ from attest.core.evaluate import Remembered, evaluate
 from attest.core.policy import Policy
 from attest.core.reference import Digest
 from attest.core.release import Release
-from attest.core.verdict import Verdict
+from attest.core.verdict import Passed, Refused, Verdict
+from attest.core.waiver import Presented, Waived, evaluate_waived
 from attest.errors import UsageError
 from attest.ops.gather import from_files, gather
 from attest.ops.reading import Reading
@@ -56,3 +57,23 @@ def verify(reading: Reading, policy: Policy, question: Question, *, clock: Clock
         historical=question.at is not None,
         aged_at=question.aged_at,
     )
+
+
+def verify_waived(
+    reading: Reading,
+    policy: Policy,
+    presented: Presented,
+    *,
+    commit: str | None,
+    remembered: Remembered | None,
+    clock: Clock,
+) -> Passed | Waived | Refused:
+    """The same where somebody presents a waiver. There is no such look at the past, and no way back by a waiver.
+
+    Raises:
+        StoreError, LimitExceeded, DeadlineExceeded: it could not be decided.
+    """
+    now = clock.now()
+    images, found = gather(reading, policy.keyring)
+    release = Release(images=images, commit=commit)
+    return evaluate_waived(policy, release, found, presented, now=now, remembered=remembered)

@@ -66,6 +66,7 @@ def test_every_command_of_the_issue_is_there() -> None:
         "trust show",
         "unfreeze",
         "verify",
+        "waive",
     )
     assert list(COMMANDS) == ["attest", *(f"attest {name}" for name in below)]
 
