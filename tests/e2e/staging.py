@@ -86,6 +86,7 @@ class Staging:
     lanes: Sequence[str] = ("unit", "e2e")
     prefix: str = ""
     ledger: str = LEDGER
+    target: str = f"{{hook: {{argv: ['{sys.executable}', hook.py], timeout: 30s}}}}"
 
     @property
     def folder(self) -> Path:
@@ -96,13 +97,14 @@ class Staging:
         """Where the images of a service are pulled from."""
         return f"{self.prefix}/{service}"
 
-    def write(self, *, automatic: bool = True, soak: str = "", more: str = "", signer: str = "") -> None:
+    def write(
+        self, *, automatic: bool = True, soak: str = "", more: str = "", signer: str = "", patience: str = "1s"
+    ) -> None:
         """The document of the environment."""
-        probe = (
-            "probe: {{http: 'http://127.0.0.1:{port}/{name}', successes: 1, timeout: 1s, interval: 1s, attempt: 1s}}"
-        )
+        times = f"successes: 1, timeout: {patience}, interval: 1s, attempt: 1s"
         services = [
-            f"  {name}: {{repository: {self.repository(name)}, {probe.format(port=self.port, name=name)}{soak}}}"
+            f"  {name}: {{repository: {self.repository(name)}{soak}, "
+            f"probe: {{http: 'http://127.0.0.1:{self.port}/{name}', {times}}}}}"
             for name in self.services
         ]
         lines = [
@@ -111,7 +113,7 @@ class Staging:
             "policy: policy.yaml",
             f"evidence: [{', '.join(self.evidence)}]",
             f"ledger: {{url: '{self.ledger}'{signer}}}",
-            f"target: {{hook: {{argv: ['{sys.executable}', hook.py], timeout: 30s}}}}",
+            f"target: {self.target}",
             "services:",
             *services,
             *([more] if more else []),
