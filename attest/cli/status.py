@@ -47,7 +47,7 @@ def command(environment: str, evidence: bool, recorded: bool, output: str) -> in
 
     found = load_environment(environment)
     with opened(found.ledger.url.url) as ledger:
-        history = read_history(ledger)
+        history, _ = read_history(ledger)
     observed, trouble = None, None
     if not recorded:
         try:
@@ -70,7 +70,7 @@ def command(environment: str, evidence: bool, recorded: bool, output: str) -> in
 
 
 def _lines(shown: Status, *, evidence: bool) -> Iterator[str]:
-    from attest.cli.deliveries import line_of
+    from attest.cli.deliveries import line_of, waived
 
     history = shown.history
     yield click.style(shown.environment, bold=True)
@@ -78,6 +78,10 @@ def _lines(shown: Status, *, evidence: bool) -> Iterator[str]:
         yield "  nothing was ever deployed"
     else:
         yield f"  {line_of(history.current)}"
+        verdict = history.current.verdict
+        if verdict is not None and verdict.waiver is not None:
+            yield f"  {waived(verdict.waiver)}"
+            yield "  it has not passed: deploy a release that does; nothing goes back to this one"
     if history.unfinished is not None and history.unfinished != history.current:
         yield f"  {line_of(history.unfinished)}"
     if history.unfinished is not None:

@@ -70,7 +70,8 @@ def compare(site: Site) -> Reconciled:
     Raises:
         UsageError, NotObserved, LedgerError: as for `reconcile`.
     """
-    return _compare(site, read_history(site.ledger).of(site.environment.name))
+    history, _ = read_history(site.ledger)
+    return _compare(site, history.of(site.environment.name))
 
 
 def _compare(site: Site, here: EnvironmentHistory) -> Reconciled:

@@ -50,17 +50,17 @@ class Site:
     """How long to wait for another deployer."""
 
 
-def read_history(ledger: Ledger) -> History:
-    """What a ledger tells.
+def read_history(ledger: Ledger) -> tuple[History, tuple[Record, ...]]:
+    """What a ledger tells, and all of its records.
 
     Raises:
         attest.errors.LedgerBroken: its records are no whole chain.
         LedgerMisbehaved: they are one, and say what cannot be true.
     """
-    whole = Fold()
-    for record in ledger.records():
+    whole, records = Fold(), tuple(ledger.records())
+    for record in records:
         _follow(whole, record)
-    return whole.history()
+    return whole.history(), records
 
 
 def _follow(whole: Fold, record: Record) -> None:

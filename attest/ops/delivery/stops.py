@@ -107,6 +107,8 @@ def _say(desk: Desk, what: Callable[[EnvironmentHistory], AnyPayload]) -> Enviro
     """Record what follows from how things stand, while nobody changes them."""
     lease: Lease
     with desk.ledger.lease(desk.environment, holder=desk.actor, ttl=LEASE, wait=desk.wait) as lease:
-        payload = what(read_history(desk.ledger).of(desk.environment))
+        history, _ = read_history(desk.ledger)
+        payload = what(history.of(desk.environment))
         lease.append(entry_of(payload, environment=desk.environment, actor=desk.actor))
-    return read_history(desk.ledger).of(desk.environment)
+    history, _ = read_history(desk.ledger)
+    return history.of(desk.environment)
