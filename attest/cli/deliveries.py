@@ -11,6 +11,7 @@ from attest.cli.terminal import escape, json_text
 from attest.cli.verdict import lines as verdict_lines
 from attest.core.delivery.history import Delivery
 from attest.core.delivery.machine import Phase
+from attest.core.delivery.verdicts import RecordedWaiver
 from attest.core.delivery.view import delivery_document
 from attest.core.policy import Policy
 from attest.core.statement import format_time
@@ -89,6 +90,9 @@ def block(one: Delivery) -> Iterator[str]:
     wide = max(map(len, one.release.services))
     for name, image in one.release.services.items():
         yield f"  {name:<{wide}}  {image}"
+    waiver = None if one.verdict is None else one.verdict.waiver
+    if waiver is not None:
+        yield f"  {waived(waiver)}"
     for over in one.planned.passed_over:
         yield f"  passed over delivery {over.deployment}  {escape(over.message)}  [{over.reason}]"
 
@@ -99,6 +103,13 @@ def line_of(one: Delivery) -> str:
     cause = "" if one.cause is None else f"  [{one.cause}]"
     message = f"  {escape(one.message)}" if one.message and one.phase is not Phase.PROBING else ""
     return f"{state(one.phase)}  delivery {one.number} ({what}){message}{cause}"
+
+
+def waived(waiver: RecordedWaiver) -> str:
+    """That something goes by a waiver, in one line."""
+    word = click.style("WAIVED", fg="red", bold=True)
+    lanes, who = escape(", ".join(waiver.lanes)), escape(", ".join(waiver.signers))
+    return f"{word}  {lanes} by {who}  {escape(waiver.ticket)}: {escape(waiver.reason)}  {waiver.digest}"
 
 
 def state(phase: Phase) -> str:

@@ -26,7 +26,7 @@ from attest.core.delivery.records import (
     Stage,
     Trigger,
 )
-from attest.core.delivery.verdicts import Decision, why
+from attest.core.delivery.verdicts import why
 from attest.core.environment import (
     Environment,
     EnvironmentService,
@@ -42,9 +42,9 @@ from attest.core.releasedocument import ReleaseFile, Service
 from attest.core.targets import Instance, Observed, RunState
 from attest.core.verdict import Refused
 from attest.errors import UsageError
-from tests.core import make
+from tests.core import make, make_delivery
 from tests.core.make import NOW, digest
-from tests.core.make_delivery import ENVIRONMENT, Book, image, planned, release, verified
+from tests.core.make_delivery import ENVIRONMENT, Book, image, planned, release
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -126,7 +126,7 @@ def test_why_a_release_is_passed_over() -> None:
     unknown = book.deliver(release(5), "error")
     bad = book.deliver(release(6), "failed")
     waived = book.write(planned(release(7), waiver=digest("waiver")))
-    book.write(verified(waived, release(7), decision=Decision.REFUSED))
+    book.write(make_delivery.waived(waived, release(7)))
     book.write(Applying(deployment=waived))
     book.write(Probing(deployment=waived))
     book.end(waived, release(7), "succeeded")
@@ -147,7 +147,7 @@ def test_what_was_waived_once_and_passed_once_is_good() -> None:
     book = Book()
     passed = book.deliver(release(1))
     waived = book.write(planned(release(1), waiver=digest("waiver")))
-    book.write(verified(waived, release(1), decision=Decision.REFUSED))
+    book.write(make_delivery.waived(waived, release(1)))
     book.write(Applying(deployment=waived))
     book.write(Probing(deployment=waived))
     book.end(waived, release(1), "error")

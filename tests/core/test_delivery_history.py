@@ -22,6 +22,7 @@ from attest.core.delivery.records import (
     Kind,
     Observation,
     Probing,
+    PromotionWaived,
     Refused,
     Released,
     Stage,
@@ -44,6 +45,8 @@ from tests.core.make_delivery import (
     services,
     verdict,
     verified,
+    waived,
+    waiver,
 )
 
 
@@ -327,16 +330,50 @@ def test_what_ran_by_a_waiver_is_never_good() -> None:
     """A waived delivery may be healthy, and is no last verified good, and measures no age."""
     book = Book()
     number = book.write(planned(release(1), waiver=digest("waiver")))
-    refused = verdict(Decision.REFUSED)
-    book.write(verified(number, release(1)).model_copy(update={"verdict": refused}))
+    book.write(waived(number, release(1)))
     book.write(Applying(deployment=number))
     book.write(Probing(deployment=number))
     book.end(number, release(1), "succeeded")
     environment = here(book)
     assert environment.deliveries[number].healthy
+    assert environment.deliveries[number].waived
     assert environment.verified_good is None
     assert environment.healthy == frozenset()
     assert environment.aged_at(release(1)) is None
+
+
+def test_a_waiver_that_was_not_needed_takes_nothing_away() -> None:
+    """What passed although a waiver was named for it is as good as any other."""
+    book = Book()
+    number = book.deliver(release(1), waiver=digest("waiver"))
+    environment = here(book)
+    assert not environment.deliveries[number].waived
+    assert environment.verified_good == environment.deliveries[number]
+
+
+def test_what_passes_when_it_is_finished_is_good() -> None:
+    """Interrupted by a waiver, finished with all of its evidence: the last verdict is what counts."""
+    book = Book()
+    number = book.write(planned(release(1), waiver=digest("waiver")))
+    book.write(waived(number, release(1)))
+    book.write(Applying(deployment=number))
+    book.write(verified(number, release(1)))
+    book.write(Applying(deployment=number))
+    book.write(Probing(deployment=number))
+    book.end(number, release(1), "succeeded")
+    assert here(book).verified_good is not None
+
+
+def test_a_promotion_by_a_waiver_changes_nothing() -> None:
+    """It is told, and nothing runs by it."""
+    book = Book()
+    book.deliver(release(1))
+    before = here(book)
+    book.write(
+        PromotionWaived(images=tuple(release(2).services.values()), policy=policy(), lacking=("e2e",), waiver=waiver())
+    )
+    assert here(book) == before
+    assert len(fold(book).records) == 6
 
 
 def test_age_is_measured_at_the_newest_verdict_without_that_rule() -> None:
@@ -434,7 +471,18 @@ def _after(end: str, *more: AnyPayload, **changes: Any) -> Book:
         (_after("applying", Superseded(deployment=1, message="x")), "it cannot be given up"),
         (_after("verified", Failed(deployment=1, message="x", services={}, rollback=True)), "nothing was changed"),
         (_after("applying", Refused(deployment=1, cause=Cause.POLICY, message="x")), "applying cannot become refused"),
-        (_after("planned", verified(1, release(1), decision=Decision.REFUSED)), "did not pass"),
+        (_after("planned", verified(1, release(1), decision=Decision.REFUSED)), "its verdict is a refusal"),
+        (_after("planned", waived(1, release(1))), "was not planned with the waiver"),
+        (_after("planned", waived(1, release(1)), waiver=digest("another")), "was not planned with the waiver"),
+        (
+            _after("planned", verified(1, release(1), decision=Decision.WAIVED), waiver=digest("waiver")),
+            "was not planned with the waiver",
+        ),
+        (_after("succeeded", planned(release(1), Kind.REPAIR, waiver=digest("waiver"))), "is for a deployment"),
+        (
+            _after("succeeded", planned(release(2), Kind.ROLLBACK, reverts=1, waiver=digest("waiver"))),
+            "is for a deployment",
+        ),
         (_after("planned", verified(1, release(1, services=("other",)))), "names other services"),
         (_after("succeeded", planned(release(2), Kind.ROLLBACK)), "a rollback undoes a delivery"),
         (_after("succeeded", planned(release(2), reverts=1)), "nothing else does"),

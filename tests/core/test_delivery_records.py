@@ -28,6 +28,7 @@ from attest.core.delivery.records import (
     Pass,
     PassedOver,
     Probing,
+    PromotionWaived,
     Refused,
     Released,
     Stage,
@@ -43,9 +44,20 @@ from attest.core.delivery.verdicts import EVIDENCE, Decision, record_verdict
 from attest.core.health import Health, ProbeResult
 from attest.core.ledger import Entry, Record, next_record
 from attest.core.targets import Instance, Match, Observed, RunState
-from tests.core import make
+from tests.core import make, make_delivery, test_waiver
 from tests.core.make import NOW, digest
-from tests.core.make_delivery import ACTOR, ENVIRONMENT, planned, release, seen, services, verdict, verified
+from tests.core.make_delivery import (
+    ACTOR,
+    ENVIRONMENT,
+    planned,
+    release,
+    seen,
+    services,
+    verdict,
+    verified,
+    waived,
+    waiver,
+)
 
 RELEASE = release(1, services=("app", "web"), commit=make.COMMIT)
 EACH: tuple[AnyPayload, ...] = (
@@ -70,6 +82,10 @@ EACH: tuple[AnyPayload, ...] = (
     Frozen(until=NOW, reason="holidays"),
     Unfrozen(reason="back"),
     Observation(deployment=1, services={"app": seen(digest("app"), Match.OTHER)}, drift=("app",)),
+    waived(2, RELEASE),
+    PromotionWaived(
+        images=tuple(RELEASE.services.values()), policy=make_delivery.policy(), lacking=("e2e",), waiver=waiver()
+    ),
 )
 
 
@@ -233,6 +249,25 @@ def test_a_refusal_is_recorded_with_its_reasons() -> None:
     assert [refusal.reason for refusal in one.refusals] == ["image-revoked"]
     assert [lane.state for lane in one.lanes] == ["missing"]
     assert one.rejected == 1
+
+
+def test_what_was_waived_is_recorded_with_its_waiver() -> None:
+    """Decision, lanes as they were, and who waived them, why and until when."""
+    made = test_waiver.waived()
+    recorded = record_verdict(made, test_waiver.policy(), aged_at=None)
+    assert recorded.decision is Decision.WAIVED
+    assert {lane.lane: lane.state for lane in recorded.images[0].lanes}["e2e"] == "missing"
+    assert recorded.waiver is not None
+    assert recorded.waiver.model_dump() == {
+        "digest": made.waiver.digest,
+        "lanes": ("e2e",),
+        "reason": "the login is broken for everybody",
+        "ticket": "OPS-7",
+        "not_before": "2026-07-01T11:00:00.000000Z",
+        "expires": "2026-07-01T13:00:00.000000Z",
+        "signers": ("boss",),
+    }
+    assert read_delivery(record(waived(1, RELEASE).model_copy(update={"verdict": recorded}))) is not None
 
 
 def test_evidence_without_a_result_or_a_source() -> None:

@@ -28,7 +28,7 @@ from attest.core.delivery.records import (
 )
 from attest.core.reference import Repository
 from tests.core.make import digest
-from tests.core.make_delivery import ENVIRONMENT, Book, planned, release, verified
+from tests.core.make_delivery import ENVIRONMENT, Book, planned, release, verified, waived
 
 NUMBERS = st.integers(1, 4)
 SERVICES = {"app": Repository(host="registry.example.org", path="plex/app")}
@@ -39,6 +39,8 @@ class Naive:
     """What a person would keep on a sheet of paper."""
 
     release_of: dict[int, int] = field(default_factory=dict)
+    waiver: set[int] = field(default_factory=set)
+    """Planned with one."""
     waived: set[int] = field(default_factory=set)
     reverts: dict[int, int] = field(default_factory=dict)
     phase: dict[int, str] = field(default_factory=dict)
@@ -73,13 +75,13 @@ class Deliveries(RuleBasedStateMachine):
             self.folded = (length, fold(self.book).of(ENVIRONMENT))
         return self.folded[1]
 
-    def _plan(self, of: int, kind: Kind, *, waived: bool = False, reverts: int | None = None) -> int:
-        waiver = digest("waiver") if waived else None
-        number = self.book.write(planned(release(of), kind, waiver=waiver, reverts=reverts))
+    def _plan(self, of: int, kind: Kind, *, waiver: bool = False, reverts: int | None = None) -> int:
+        named = digest("waiver") if waiver else None
+        number = self.book.write(planned(release(of), kind, waiver=named, reverts=reverts))
         self.naive.release_of[number] = of
         self.naive.phase[number] = "planned"
-        if waived:
-            self.naive.waived.add(number)
+        if waiver:
+            self.naive.waiver.add(number)
         if reverts is not None:
             self.naive.reverts[number] = reverts
         return number
@@ -92,10 +94,21 @@ class Deliveries(RuleBasedStateMachine):
             naive.phase[undone] = "rolled-back" if phase == "succeeded" else "rollback-failed"
 
     @precondition(lambda self: self.naive.open is None)
-    @rule(of=NUMBERS, waived=st.booleans(), repair=st.booleans())
-    def plan(self, of: int, waived: bool, repair: bool) -> None:
-        """Somebody wants a release."""
-        self._plan(of, Kind.REPAIR if repair else Kind.DEPLOY, waived=waived)
+    @rule(of=NUMBERS, waiver=st.booleans(), repair=st.booleans())
+    def plan(self, of: int, waiver: bool, repair: bool) -> None:
+        """Somebody wants a release, and may have a waiver for it."""
+        self._plan(of, Kind.REPAIR if repair else Kind.DEPLOY, waiver=waiver and not repair)
+
+    def _verify(self, number: int, needed: bool) -> None:
+        """It passes, or needs the waiver that it was planned with."""
+        of = release(self.naive.release_of[number])
+        if needed and number in self.naive.waiver:
+            self.book.write(waived(number, of))
+            self.naive.waived.add(number)
+        else:
+            self.book.write(verified(number, of))
+            self.naive.waived.discard(number)
+        self.naive.phase[number] = "verified"
 
     @precondition(lambda self: self.naive.open is None and self.naive.touched)
     @rule(data=st.data())
@@ -116,15 +129,14 @@ class Deliveries(RuleBasedStateMachine):
         self._plan(self.naive.release_of[chosen.number], Kind.ROLLBACK, reverts=here.current.number)
 
     @precondition(lambda self: self.naive.open is not None)
-    @rule()
-    def go_on(self) -> None:
+    @rule(needed=st.booleans())
+    def go_on(self, needed: bool) -> None:
         """The next step that goes well; or the same again, after a crash."""
         number = self.naive.open
         assert number is not None
         match self.naive.phase[number]:
             case "planned":
-                self.book.write(verified(number, release(self.naive.release_of[number])))
-                self.naive.phase[number] = "verified"
+                self._verify(number, needed)
             case "verified":
                 self._apply(number)
             case "applying":
@@ -152,13 +164,12 @@ class Deliveries(RuleBasedStateMachine):
         naive.touched.append(number)
 
     @precondition(lambda self: self.naive.open is not None and self.naive.open in self.naive.touched)
-    @rule()
-    def resume(self) -> None:
+    @rule(needed=st.booleans())
+    def resume(self, needed: bool) -> None:
         """Somebody was killed; the next one verifies again."""
         number = self.naive.open
         assert number is not None
-        self.book.write(verified(number, release(self.naive.release_of[number])))
-        self.naive.phase[number] = "verified"
+        self._verify(number, needed)
 
     @precondition(lambda self: self.naive.open is not None)
     @rule(failed=st.booleans())

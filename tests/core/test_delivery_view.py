@@ -19,6 +19,7 @@ from attest.core.delivery.records import (
     Observation,
     Pass,
     PassedOver,
+    PromotionWaived,
     Released,
     Trigger,
     Unfrozen,
@@ -26,9 +27,9 @@ from attest.core.delivery.records import (
 from attest.core.delivery.verdicts import record_verdict
 from attest.core.delivery.view import Event, Status, entries, history_document, status, status_document
 from attest.core.targets import Instance, Match, Observed, RunState
-from tests.core import make
+from tests.core import make, make_delivery
 from tests.core.make import NOW
-from tests.core.make_delivery import ENVIRONMENT, Book, release, seen
+from tests.core.make_delivery import ENVIRONMENT, Book, planned, release, seen
 from tests.core.test_delivery_decisions import environment
 
 
@@ -220,3 +221,28 @@ def test_a_recorded_verdict_is_what_the_schema_says() -> None:
     assert document["entries"][0]["verdict"]["images"][0]["lanes"][0]["evidence"][0]["signers"] == ["ci"]
     document["entries"][0]["verdict"]["images"][0]["surplus"] = 1
     assert not schema("history").is_valid(document)
+
+
+def test_what_a_waiver_let_through_is_told() -> None:
+    """A promotion by a waiver is an event; a delivery by one says so, in the history and in the status."""
+    book = Book()
+    images = tuple(release(1).services.values())
+    book.write(
+        PromotionWaived(images=images, policy=make_delivery.policy(), lacking=("e2e",), waiver=make_delivery.waiver())
+    )
+    number = book.write(planned(release(1), waiver=make.digest("waiver")))
+    book.write(make_delivery.waived(number, release(1)))
+    book.write(Applying(deployment=number))
+    document: Any = history_document(fold(book), ENVIRONMENT)
+    assert list(schema("history").iter_errors(document)) == []
+    event, delivery = document["entries"]
+    assert event["what"] == "waived"
+    for said in (str(images[0]), "without e2e", "by boss", "OPS-7", "login is broken"):
+        assert said in event["message"]
+    assert delivery["waiver"] == delivery["waived"]["digest"] == make.digest("waiver")
+    assert delivery["waived"]["signers"] == ["boss"]
+    told: Any = status_document(shown(book), evidence=True)
+    assert list(schema("status").iter_errors(told)) == []
+    assert told["current"]["waived"]["reason"] == "login is broken"
+    assert told["verdict"]["decision"] == "waived"
+    assert told["verified_good"] is None

@@ -27,7 +27,7 @@ def candidates(
     """
     healthy: dict[Digest, Delivery] = {}
     for delivery in history.newest_first():
-        if delivery.healthy and delivery.planned.waiver is None:
+        if delivery.healthy and not delivery.waived:
             healthy.setdefault(delivery.release.key, delivery)
     found: dict[Digest, Candidate] = {}
     for delivery in history.newest_first():
@@ -47,7 +47,7 @@ def _judge(
     bad = history.bad.get(release.key)
     if bad is not None:
         return _over(newest, Pass.BAD, f"it is marked as bad since delivery {bad.deployment}: {bad.message}")
-    if healthy is None and newest.planned.waiver is not None:
+    if healthy is None and newest.waived:
         return _over(newest, Pass.WAIVED, "it ran by a waiver, and never passed")
     if healthy is None:
         return _over(newest, Pass.NOT_HEALTHY, f"it was never healthy here; it ended as {newest.phase}")

@@ -32,6 +32,7 @@ from attest.core.delivery.records import (
     Observation,
     Planned,
     Probing,
+    PromotionWaived,
     Refused,
     Released,
     Step,
@@ -135,6 +136,8 @@ def _follow(before: EnvironmentHistory, one: DeliveryRecord) -> EnvironmentHisto
                 _known(before, payload.deployment)
             seen = Seen(time=record.time, deployment=payload.deployment, services=payload.services, drift=payload.drift)
             return replace(before, seen=seen)
+        case PromotionWaived():
+            return before
         case other:
             assert_never(other)
 
@@ -151,6 +154,8 @@ def _plan(before: EnvironmentHistory, record: Record, payload: Planned) -> Envir
         raise _Impossible(f"delivery {before.unfinished.number} is not finished")
     if (payload.reverts is not None) != (payload.kind is Kind.ROLLBACK):
         raise _Impossible("a rollback undoes a delivery, and nothing else does")
+    if payload.waiver is not None and payload.kind is not Kind.DEPLOY:
+        raise _Impossible("a waiver is for a deployment, and for nothing else")
     if payload.reverts is not None:
         undone = _known(before, payload.reverts)
         if undone != before.current:
@@ -217,8 +222,14 @@ def _advance(before: EnvironmentHistory, record: Record, payload: Step) -> Envir
 
 
 def _verified(before: EnvironmentHistory, after: Delivery, payload: Verified) -> EnvironmentHistory:
-    if payload.verdict.decision is not Decision.PASSED and after.planned.waiver is None:
-        raise _Impossible("its verdict did not pass, and it has no waiver")
+    waiver = payload.verdict.waiver
+    match payload.verdict.decision:
+        case Decision.REFUSED:
+            raise _Impossible("its verdict is a refusal")
+        case Decision.WAIVED if waiver is None or waiver.digest != after.planned.waiver:
+            raise _Impossible("it was not planned with the waiver that lets it run")
+        case _:
+            pass
     if set(payload.names) != set(after.release.services):
         raise _Impossible("it names other services than were planned")
     changed = _changed(before, replace(after, verdict=payload.verdict, names=payload.names))

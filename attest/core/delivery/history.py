@@ -12,7 +12,7 @@ from datetime import datetime
 from attest.core.delivery.machine import UNFINISHED, Phase
 from attest.core.delivery.records import Cause, DeliveredRelease, DeliveryRecord, Kind, Planned
 from attest.core.delivery.services import RecordedService
-from attest.core.delivery.verdicts import RecordedVerdict
+from attest.core.delivery.verdicts import Decision, RecordedVerdict
 from attest.core.evaluate import Remembered
 from attest.core.reference import Digest
 
@@ -58,6 +58,11 @@ class Delivery:
     def release(self) -> DeliveredRelease:
         """What it brings."""
         return self.planned.release
+
+    @property
+    def waived(self) -> bool:
+        """Whether it may run by a waiver alone. A waiver that was named, and not needed, is none."""
+        return self.verdict is not None and self.verdict.decision is Decision.WAIVED
 
     @property
     def is_unfinished(self) -> bool:
@@ -149,17 +154,13 @@ class EnvironmentHistory:
     @property
     def healthy(self) -> frozenset[Digest]:
         """Keys of the releases that passed here, without a waiver, and were probed healthy."""
-        return frozenset(
-            one.release.key for one in self.deliveries.values() if one.healthy and one.planned.waiver is None
-        )
+        return frozenset(one.release.key for one in self.deliveries.values() if one.healthy and not one.waived)
 
     @property
     def verified_good(self) -> Delivery | None:
         """The last delivery that passed, without a waiver, was probed healthy, and whose release nobody marked bad."""
         good = (
-            one
-            for one in self.newest_first()
-            if one.healthy and one.planned.waiver is None and one.release.key not in self.bad
+            one for one in self.newest_first() if one.healthy and not one.waived and one.release.key not in self.bad
         )
         return next(good, None)
 

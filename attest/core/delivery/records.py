@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from attest.core.canonicaljson import canonical
 from attest.core.delivery.fields import Commit, Image, Line, Moment, Name, Payload, Seq, Sha256, Text
 from attest.core.delivery.services import RecordedService
-from attest.core.delivery.verdicts import RecordedVerdict
+from attest.core.delivery.verdicts import RecordedPolicy, RecordedVerdict, RecordedWaiver
 from attest.core.ledger import Entry, Record
 from attest.core.reference import Digest, digest_of
 
@@ -139,7 +139,7 @@ class Step(Payload):
 
 
 class Verified(Step):
-    """It passed under today's policy. Nothing was touched yet."""
+    """It passed under today's policy, or was waived. Nothing was touched yet."""
 
     TYPE = "deployment.verified"
 
@@ -268,6 +268,20 @@ class Observation(Payload):
     """The services that run something else."""
 
 
+class PromotionWaived(Payload):
+    """Images were let through to where the environment takes them from, by a waiver. Recorded before they moved."""
+
+    TYPE: ClassVar[str] = "environment.waived"
+
+    images: Annotated[tuple[Image, ...], Field(min_length=1)]
+    """At their destinations."""
+    policy: RecordedPolicy
+    """Of the promotion; the environment's may be another one."""
+    lacking: tuple[Name, ...]
+    """The lanes that were not present."""
+    waiver: RecordedWaiver
+
+
 AnyPayload = (
     Planned
     | Verified
@@ -283,6 +297,7 @@ AnyPayload = (
     | Frozen
     | Unfrozen
     | Observation
+    | PromotionWaived
 )
 
 PAYLOADS: Final[Mapping[str, type[AnyPayload]]] = {
@@ -302,6 +317,7 @@ PAYLOADS: Final[Mapping[str, type[AnyPayload]]] = {
         Frozen,
         Unfrozen,
         Observation,
+        PromotionWaived,
     )
 }
 """Every type of record of a delivery."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from attest.core.delivery.fields import Count, Image, Moment, Payload, Sha256, Text, clipped
+from attest.core.delivery.fields import Count, Image, Line, Moment, Name, Payload, Sha256, Text, clipped
 from attest.core.policy import Policy
 from attest.core.reference import RegistryImage, parse_reference
 from attest.core.report import source_of
-from attest.core.verdict import ImageVerdict, LaneVerdict, Passed, Reason, Refusal, Refused, State
+from attest.core.verdict import Findings, ImageVerdict, LaneVerdict, Passed, Reason, Refusal, Refused, State
 from attest.core.verify import VerifiedStatement
+from attest.core.waiver import Allowed, Waived
 
 EVIDENCE: Final = 16
 """Bundles of one lane that are recorded, newest first; how many more there were is recorded too."""
@@ -21,6 +23,21 @@ class Decision(StrEnum):
 
     PASSED = "passed"
     REFUSED = "refused"
+    WAIVED = "waived"
+    """It would have been refused, but for a waiver."""
+
+
+class RecordedWaiver(Payload):
+    """A waiver by which lanes may be lacking, and who signed it."""
+
+    digest: Sha256
+    lanes: tuple[Name, ...]
+    reason: Line
+    ticket: Line
+    not_before: Moment
+    expires: Moment
+    signers: tuple[str, ...]
+    """Names of the policy."""
 
 
 class RecordedPolicy(Payload):
@@ -86,24 +103,53 @@ class RecordedVerdict(Payload):
     images: tuple[RecordedImage, ...]
     inputs: tuple[Sha256, ...]
     """The bundles of all verified evidence, superseded ones too."""
+    waiver: RecordedWaiver | None = None
+    """By which it was waived."""
 
 
-def record_verdict(verdict: Passed | Refused, policy: Policy, *, aged_at: Moment | None) -> RecordedVerdict:
+def record_verdict(verdict: Allowed | Refused, policy: Policy, *, aged_at: Moment | None) -> RecordedVerdict:
     """What is recorded of a verdict on images in registries."""
     findings = verdict.findings
     return RecordedVerdict(
-        decision=Decision.PASSED if isinstance(verdict, Passed) else Decision.REFUSED,
-        policy=RecordedPolicy(
-            name=findings.policy,
-            serial=findings.serial,
-            digest=findings.policy_digest,
-            trusted_root=findings.trusted_root,
-        ),
+        decision=_DECISIONS[type(verdict)],
+        policy=record_policy(findings),
         time=findings.time,
         aged_at=aged_at,
         refusals=tuple(map(_refusal, findings.refusals)),
         images=tuple(_image(image, policy) for image in findings.images),
         inputs=tuple(sorted(findings.inputs)),
+        waiver=record_waiver(verdict) if isinstance(verdict, Waived) else None,
+    )
+
+
+_DECISIONS: Final[Mapping[type[Allowed | Refused], Decision]] = {
+    Passed: Decision.PASSED,
+    Waived: Decision.WAIVED,
+    Refused: Decision.REFUSED,
+}
+
+
+def record_policy(findings: Findings) -> RecordedPolicy:
+    """What is recorded of the policy that was decided under."""
+    return RecordedPolicy(
+        name=findings.policy,
+        serial=findings.serial,
+        digest=findings.policy_digest,
+        trusted_root=findings.trusted_root,
+    )
+
+
+def record_waiver(waived: Waived) -> RecordedWaiver:
+    """What is recorded of the waiver that something goes by."""
+    waiver = waived.waiver
+    return RecordedWaiver(
+        digest=waiver.digest,
+        lanes=waiver.lanes,
+        reason=waiver.reason,
+        ticket=waiver.ticket,
+        not_before=waiver.not_before,
+        expires=waiver.expires,
+        signers=waived.signers,
     )
 
 

@@ -17,6 +17,7 @@ from attest.core.delivery.records import (
     Held,
     Observation,
     PassedOver,
+    PromotionWaived,
     Released,
     Unfrozen,
 )
@@ -198,12 +199,19 @@ def delivery_document(one: Delivery) -> dict[str, Json]:
         "reverts": planned.reverts,
         "by": one.by,
         "waiver": planned.waiver,
+        "waived": _waived(one),
         "reason": planned.reason,
         "cause": None if one.cause is None else str(one.cause),
         "message": one.message,
         "passed_over": _passed_over(planned.passed_over),
         "policy": None if one.verdict is None else one.verdict.policy.model_dump(mode="json"),
     }
+
+
+def _waived(one: Delivery) -> Json:
+    """The waiver by which it may run; None where it passed, or was refused."""
+    waiver = None if one.verdict is None else one.verdict.waiver
+    return None if waiver is None else waiver.model_dump(mode="json")
 
 
 def _passed_over(passed_over: tuple[PassedOver, ...]) -> list[Json]:
@@ -253,6 +261,11 @@ def _said(payload: AnyPayload) -> tuple[str, str] | None:
         case Released():
             what = "the hold" if payload.hold else f"the mark on {len(payload.releases)} releases"
             return "released", f"{what} was lifted: {payload.reason}"
+        case PromotionWaived():
+            waiver = payload.waiver
+            lanes, who = ", ".join(payload.lacking), ", ".join(waiver.signers)
+            images = ", ".join(map(str, payload.images))
+            return "waived", f"{images} promoted without {lanes}, by {who}: {waiver.ticket}, {waiver.reason}"
         case Observation():
             drift = ", ".join(payload.drift)
             return "observed", f"not what should run: {drift}" if drift else "everything runs as it should"
