@@ -11,12 +11,20 @@ from typing import Final
 
 from attest.core import limits
 from attest.core.imagefacts import REDACTED, BuildStep, Healthcheck, ImageConfig, Place, SecretFound
-from attest.core.oci import OciInvalid, Platform, config_platform
+from attest.core.oci import OciInvalid, Platform, config_platform, refuse_other_spellings
 from attest.core.reference import Digest, is_digest
 from attest.core.secretscan import find_in_command, find_in_value, redacted
 from attest.core.strictjson import Json, loads
 
 _STEPS: Final = 10_000
+_DOCUMENT: Final = ("os", "architecture", "variant", "config", "rootfs", "history", "created", "author")
+_ROOTFS: Final = ("type", "diff_ids")
+_STEP: Final = ("created", "created_by", "author", "comment", "empty_layer")
+_CONFIG: Final = (
+    *("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal"),
+    *("ArgsEscaped", "Healthcheck", "OnBuild", "Shell"),
+)
+_HEALTHCHECK: Final = ("Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +50,11 @@ def read_config(content: bytes) -> ReadConfig:
     """
     platform = config_platform(content)
     document = loads(content)
+    refuse_other_spellings(document, _DOCUMENT, "the configuration")
     reader = _Reader()
     diff_ids = _diff_ids(document)
     history = reader.history(document.get("history"), len(diff_ids))
-    config = reader.config(_object(document.get("config"), "config"), document)
+    config = reader.config(_object(document.get("config"), "config", _CONFIG), document)
     return ReadConfig(
         platform=platform, config=config, history=history, diff_ids=diff_ids, secrets=tuple(reader.secrets)
     )
@@ -61,7 +70,7 @@ class _Reader:
         entries = _list(value, "history")
         if len(entries) > _STEPS:
             raise OciInvalid(f"the history has more than {_STEPS} steps")
-        steps = [_object(entry, "a step of the history") for entry in entries]
+        steps = [_object(entry, "a step of the history", _STEP) for entry in entries]
         made = [step for step in steps if not step.get("empty_layer")]
         told = len(made) == layers  # else nobody can say which step made which layer
         found: list[BuildStep] = []
@@ -115,7 +124,7 @@ class _Reader:
     def _healthcheck(self, value: Json) -> Healthcheck | None:
         if value is None:
             return None
-        check = _object(value, "Healthcheck")
+        check = _object(value, "Healthcheck", _HEALTHCHECK)
         return Healthcheck(
             test=self._vector(check.get("Test"), "Healthcheck.Test") or (),
             interval=_count(check, "Interval"),
@@ -153,7 +162,7 @@ class _Reader:
 
 
 def _diff_ids(document: dict[str, Json]) -> tuple[Digest, ...]:
-    rootfs = _object(document.get("rootfs"), "rootfs")
+    rootfs = _object(document.get("rootfs"), "rootfs", _ROOTFS)
     if rootfs.get("type") != "layers":
         raise OciInvalid("the type of rootfs is not 'layers'")
     found = _texts(rootfs.get("diff_ids"), "diff_ids")
@@ -164,11 +173,12 @@ def _diff_ids(document: dict[str, Json]) -> tuple[Digest, ...]:
     return tuple(map(Digest, found))
 
 
-def _object(value: Json, name: str) -> dict[str, Json]:
+def _object(value: Json, name: str, members: tuple[str, ...] = ()) -> dict[str, Json]:
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise OciInvalid(f"{name} is not an object")
+    refuse_other_spellings(value, members, name)
     return value
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,6 +32,12 @@ EMPTY_BLOB: Final = b"{}"
 EMPTY_DIGEST: Final = digest_of(EMPTY_BLOB)
 
 _MAX_SIZE = 2**63 - 1
+_DESCRIPTOR: Final = ("mediaType", "digest", "size", "platform", "artifactType", "annotations", "data", "urls")
+_PLATFORM: Final = ("os", "architecture", "variant")
+_DOCUMENT: Final = (
+    *("schemaVersion", "mediaType", "config", "layers", "manifests", "fsLayers"),
+    *("subject", "artifactType", "annotations"),
+)
 
 
 class OciInvalid(ValueError):
@@ -101,6 +107,7 @@ def parse_manifest(content: bytes, *, media_type: str | None = None) -> Manifest
         raise OciInvalid(f"not strict JSON: {error}") from error
     if not isinstance(document, dict):
         raise OciInvalid("not a JSON object")
+    refuse_other_spellings(document, _DOCUMENT, "the document")
     named = document.get("mediaType", media_type)
     if named not in MANIFEST_TYPES:
         raise OciInvalid(f"media type {shown(named)} is no manifest that is read here")
@@ -186,6 +193,23 @@ def attestation_manifest(
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
 
 
+def refuse_other_spellings(item: dict[str, Json], names: Iterable[str], where: str) -> None:
+    """Refuse members that have one of these names but for the case of letters.
+
+    Engines written in Go take them for the member itself, and the last of several counts (encoding/json, "Unmarshal":
+    "preferring an exact match but also accepting a case-insensitive match"). Here they would be members that nobody
+    knows, so what an engine runs would not be what was looked at.
+
+    Raises:
+        OciInvalid: there is one.
+    """
+    known = {name.casefold(): name for name in names}  # as Go folds, the long s and the Kelvin sign among it
+    for key in item:
+        name = known.get(key.casefold(), key)
+        if name != key:
+            raise OciInvalid(f"{where} has a member {shown(key)}, which some readers take for {name!r}")
+
+
 def _refuse_members(document: dict[str, Json], media_type: str, *names: str) -> None:
     for name in names:
         if name in document:
@@ -207,6 +231,7 @@ def _optional_descriptor(document: dict[str, Json], name: str) -> Descriptor | N
 def _descriptor(item: Json, where: str) -> Descriptor:
     if not isinstance(item, dict):
         raise OciInvalid(f"{where} is not a descriptor")
+    refuse_other_spellings(item, _DESCRIPTOR, where)
     media_type, digest, size = item.get("mediaType"), item.get("digest"), item.get("size")
     if not isinstance(media_type, str) or not media_type:
         raise OciInvalid(f"{where} has no mediaType")
@@ -239,6 +264,7 @@ def _data(item: dict[str, Json], where: str) -> bytes | None:
 def _platform(item: Json, where: str) -> Platform:
     if not isinstance(item, dict):
         raise OciInvalid(f"{where} is not an object")
+    refuse_other_spellings(item, _PLATFORM, where)
     system, architecture = item.get("os"), item.get("architecture")
     if not isinstance(system, str) or not isinstance(architecture, str) or not system or not architecture:
         raise OciInvalid(f"{where} names no os and architecture")

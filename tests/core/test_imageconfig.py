@@ -136,6 +136,32 @@ def test_a_broken_configuration(members: dict[str, Any]) -> None:
         read_config(config(**members))
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"Config": {"User": "0"}},
+        {"ROOTFS": {}},
+        {"config": {"User": "app", "user": "0"}},
+        {"config": {"U\u017fer": "0"}},
+        {"config": {"env": ["A=b"]}},
+        {"config": {"Healthcheck": {"test": ["NONE"]}}},
+        {"rootfs": {"type": "layers", "diff_ids": [DIFF_ID, DIFF_ID], "Diff_IDs": []}},
+        {"history": [{"Empty_Layer": True}]},
+        {"Architecture": "arm64"},
+    ],
+)
+def test_a_member_under_another_spelling(members: dict[str, Any]) -> None:
+    """A member that engines take for a known one, whatever the case of its letters, is refused and not passed over."""
+    with pytest.raises(OciInvalid, match="which some readers take for"):
+        read_config(config(**members))
+
+
+def test_names_that_people_choose_may_differ_by_case() -> None:
+    """Labels and the like are names of their own, and two of them may differ by case alone."""
+    labels = {"user": "a", "User": "b"}
+    assert read_config(config(config={"Labels": labels})).config.labels == labels
+
+
 def test_accounts() -> None:
     """Accounts with the four states that a password may be in, and what the shadow file says of it."""
     passwd = b"root:x:0:0:root:/root:/bin/sh\nopen::1:1::/:\nlost:x:2:2:::\nold:$1$h:3:3:::\n\n# comment\nno:*:4:4:::\n"
