@@ -16,6 +16,7 @@ from attest.core.delivery.view import delivery_document
 from attest.core.policy import Policy
 from attest.core.statement import format_time
 from attest.core.verdict import Refused
+from attest.core.waiver import Waived
 from attest.errors import EXIT_PASSED, EXIT_REFUSED, EXIT_UNDECIDED
 from attest.ops.delivery.deploy import Done
 
@@ -69,7 +70,7 @@ def document(done: Done, *, environment: str) -> dict[str, Any]:
 def _lines(done: Done, policy: Policy) -> Iterator[str]:
     for one in done.settled:
         yield f"interrupted  {line_of(one)}"
-    if isinstance(done.verdict, Refused):
+    if isinstance(done.verdict, Refused | Waived):
         yield from verdict_lines(done.verdict, policy)
     if done.delivery is None:
         message = "" if done.hold is None else f"  {escape(done.hold.message)}"

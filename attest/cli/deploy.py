@@ -8,6 +8,7 @@ from attest.cli.images import choose_images, load_release, release_option
 from attest.cli.options import delivery_options, format_option
 from attest.cli.sites import Who, reason_of, site, who_options
 from attest.cli.stores import Connection, Stores
+from attest.cli.waivers import read_waiver, waiver_option
 from attest.core.reference import RegistryImage
 from attest.errors import UsageError
 
@@ -20,6 +21,7 @@ Examples:
   attest deploy staging.yaml registry.example.org/staging/backend@sha256:...
   attest deploy staging.yaml --release release.yaml --automatic
   attest deploy staging.yaml --release release.yaml --reason "mends the login" --format json
+  attest deploy staging.yaml --release release.yaml --waiver waiver.json
 """,
 )
 @click.argument("environment", type=click.Path())
@@ -27,6 +29,7 @@ Examples:
 @release_option
 @click.option("--automatic", is_flag=True, help="Nobody watches: give way to a rollback until somebody ends its hold.")
 @click.option("--reason", metavar="TEXT", help="Why, for the ledger.")
+@waiver_option
 @who_options
 @format_option
 @delivery_options
@@ -36,6 +39,7 @@ def command(
     release_file: str | None,
     automatic: bool,
     reason: str | None,
+    waivers: tuple[str, ...],
     actor: str | None,
     wait: float,
     password_file: str | None,
@@ -50,6 +54,9 @@ def command(
     Name an image of every service, or a release file; each is pulled from the repository that the environment binds its
     service to. Refused, nothing is touched, and the ledger says why. A release that fails its probes is rolled back
     where the environment says so. What an interrupted command left behind is finished or undone first.
+
+    In an emergency a signed waiver lets lanes be lacking; what runs by it is recorded as waived, and nothing ever goes
+    back to it.
 
     Exit codes: 0 it runs, confirmed by digest and healthy; 1 refused, failed or rolled back; 2 a wrong command line or
     document; 3 it could not be decided.
@@ -75,6 +82,7 @@ def command(
             else release_of_file(place.environment, release),
             trigger=Trigger.AUTOMATIC if automatic else Trigger.EXPLICIT,
             reason=why,
+            presented=read_waiver(waivers, environment=place.environment.name),
         )
         done = deploy(place, wanted)
     from attest.cli.deliveries import finish

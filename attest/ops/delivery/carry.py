@@ -18,7 +18,7 @@ from attest.core.environment import EnvironmentService, OneShot
 from attest.core.health import Health, ProbeResult
 from attest.core.reference import Digest
 from attest.core.targets import Match, Observed
-from attest.core.verdict import Passed
+from attest.core.waiver import Allowed
 from attest.errors import AttestError, DocumentInvalid, InternalError, LeaseLost
 from attest.ops.delivery.site import Journal, plan_of
 from attest.ops.parallel import each
@@ -29,7 +29,7 @@ _POLL: Final = 1.0
 _Results = Mapping[str, ProbeResult]
 
 
-def carry_out(passed: Passed, journal: Journal, number: int) -> Phase:
+def carry_out(passed: Allowed, journal: Journal, number: int) -> Phase:
     """Have the release of a delivery run, which was recorded as verified; how it ended is recorded.
 
     Raises:

@@ -22,7 +22,8 @@ from attest.core.delivery.records import (
     Refused as RefusedStep,
 )
 from attest.core.delivery.verdicts import record_verdict, why
-from attest.core.verdict import Passed, Refused, Verdict
+from attest.core.verdict import Passed, Refused
+from attest.core.waiver import Allowed, Answer, Presented, Waived
 from attest.errors import AttestError, UsageError
 from attest.ops.delivery.carry import carry_out
 from attest.ops.delivery.judging import judge
@@ -38,6 +39,8 @@ class Wanted:
     release: DeliveredRelease
     trigger: Trigger
     reason: str | None = None
+    presented: Presented | None = None
+    """A waiver by which it may run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,7 @@ class Done:
     """The hold that stands at the end."""
     obstacle: Obstacle | None = None
     """What stood in its way before any evidence was looked at."""
-    verdict: Verdict | None = None
+    verdict: Answer | None = None
     """Today's verdict on it, where there is one."""
 
 
@@ -68,7 +71,7 @@ def deploy(site: Site, wanted: Wanted) -> Done:
         DocumentInvalid, TargetFailed: it cannot be applied there. Nothing was touched.
     """
     with journal(site) as book:
-        settled = settle(book)
+        settled = settle(book, presented=wanted.presented)
         finished = _finished_now(book, settled, wanted)
         if finished is not None:
             return _done(book, finished, settled[:-1])
@@ -77,6 +80,7 @@ def deploy(site: Site, wanted: Wanted) -> Done:
             trigger=wanted.trigger,
             release=wanted.release,
             document=site.environment.digest,
+            waiver=None if wanted.presented is None else wanted.presented.waiver.digest,
             reason=wanted.reason,
             version=site.version,
         )
@@ -85,7 +89,7 @@ def deploy(site: Site, wanted: Wanted) -> Done:
         if stopped is not None:
             book.write(RefusedStep(deployment=number, cause=stopped.cause, message=clipped(stopped.message)))
             return _done(book, number, settled, stopped=stopped)
-        verdict = verify_and_carry_out(book, number)
+        verdict = verify_and_carry_out(book, number, wanted.presented)
         return _done(book, number, settled, rollback=roll_back_owed(book, number), verdict=verdict)
 
 
@@ -118,8 +122,8 @@ def rollback(site: Site, *, reason: str | None = None, to: int | None = None) ->
         return _done(book, number, ())
 
 
-def verify_and_carry_out(book: Journal, number: int) -> Verdict:
-    """From `planned` to the end of a deployment or a repair.
+def verify_and_carry_out(book: Journal, number: int, presented: Presented | None = None) -> Allowed | Refused:
+    """From `planned` to the end of a deployment or a repair; only a deployment may have a waiver.
 
     Raises:
         StoreError, LimitExceeded, DeadlineExceeded: it could not be decided, which is recorded.
@@ -131,7 +135,14 @@ def verify_and_carry_out(book: Journal, number: int) -> Verdict:
     remembered = book.remembered
     site.tell("verifying the release")
     try:
-        judged = judge(site, delivery.release, remembered=remembered, aged_at=aged_at, everywhere=not repair)
+        judged = judge(
+            site,
+            delivery.release,
+            remembered=remembered,
+            aged_at=aged_at,
+            everywhere=not repair,
+            presented=presented,
+        )
     except AttestError as error:
         book.write(Erred(deployment=number, stage=Stage.VERIFYING, message=clipped(error.message)))
         raise
@@ -140,10 +151,21 @@ def verify_and_carry_out(book: Journal, number: int) -> Verdict:
         case Refused() as refused:
             step = RefusedStep(deployment=number, cause=Cause.POLICY, message=why(refused), verdict=recorded)
             book.write(step)
-        case Passed() as passed:
+        case Passed() | Waived() as passed:
+            _tell(site, passed, presented)
             book.write(Verified(deployment=number, verdict=recorded, names=dict(judged.names)))
             carry_out(passed, book, number)
     return judged.verdict
+
+
+def _tell(site: Site, passed: Allowed, presented: Presented | None) -> None:
+    match passed:
+        case Waived():
+            lanes, who = ", ".join(passed.lacking), ", ".join(passed.signers)
+            site.tell(f"WAIVED: {lanes}, by {who} ({passed.waiver.ticket}: {passed.waiver.reason})")
+        case Passed():
+            if presented is not None:
+                site.tell("it passes by itself; the waiver is not used")
 
 
 def roll_back_owed(book: Journal, number: int) -> int | None:
@@ -169,7 +191,7 @@ def _done(
     *,
     rollback: int | None = None,
     stopped: Obstacle | None = None,
-    verdict: Verdict | None = None,
+    verdict: Answer | None = None,
 ) -> Done:
     return Done(
         delivery=None if number is None else book.delivery(number),

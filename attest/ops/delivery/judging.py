@@ -15,12 +15,13 @@ from attest.core.oci import Manifest
 from attest.core.reference import Digest, ImageReference, RegistryImage, Repository
 from attest.core.release import StoredImage
 from attest.core.verdict import Passed, PassedThen, Refused
+from attest.core.waiver import Allowed, Answer, Presented, Waived
 from attest.errors import InternalError, NotFound
 from attest.ops.delivery.site import Site
 from attest.ops.named import Named
 from attest.ops.parallel import each
 from attest.ops.reading import Reading
-from attest.ops.verify import Question, verify
+from attest.ops.verify import Question, verify, verify_waived
 from attest.ports import Attached, LayerStore, Store
 
 
@@ -28,7 +29,7 @@ from attest.ports import Attached, LayerStore, Store
 class Judged:
     """A verdict on a release, and by which digests its containers will be known."""
 
-    verdict: Passed | Refused
+    verdict: Allowed | Refused
     names: Mapping[str, tuple[Digest, ...]]
     """Of each service; empty where it was refused."""
 
@@ -40,6 +41,7 @@ def judge(
     remembered: Remembered | None,
     aged_at: datetime | None,
     everywhere: bool,
+    presented: Presented | None = None,
 ) -> Judged:
     """Today's verdict on a release, as `attest verify` would give it.
 
@@ -50,6 +52,7 @@ def judge(
         aged_at: Where `max-age` is measured, on the way back to a release; None for now.
         everywhere: Whether each repository of the environment's `evidence` has to know the release. What was cleaned
             up there since does not forbid the way back.
+        presented: A waiver that somebody named for a deployment; never on the way back.
 
     Raises:
         StoreError, LimitExceeded, DeadlineExceeded: it could not be decided.
@@ -58,15 +61,21 @@ def judge(
     images = tuple(dict.fromkeys(release.services.values()))
     union = _Union(store=store, evidence=site.environment.evidence)
     named = [Named(reference=image, repository=image.repository) for image in images]
-    question = Question(commit=release.commit, remembered=remembered, aged_at=aged_at)
+    verdict: Answer
     with Reading(union, named, platforms=site.policy.platforms is not None) as reading:
-        verdict = verify(reading, site.policy, question, clock=site.clock)
+        if presented is None:
+            question = Question(commit=release.commit, remembered=remembered, aged_at=aged_at)
+            verdict = verify(reading, site.policy, question, clock=site.clock)
+        else:
+            verdict = verify_waived(
+                reading, site.policy, presented, commit=release.commit, remembered=remembered, clock=site.clock
+            )
     if everywhere:
         union.expect_all()
     match verdict:
         case Refused():
             return Judged(verdict=verdict, names={})
-        case Passed():
+        case Passed() | Waived():
             aliases = dict(zip(images, each(store.aliases, images), strict=True))
             names = {name: tuple(sorted(aliases[image])) for name, image in release.services.items()}
             return Judged(verdict=verdict, names=names)

@@ -8,6 +8,8 @@ from attest.core.delivery.history import Delivery
 from attest.core.delivery.records import Held, Kind, Pass, PassedOver, Planned, Trigger, Verified
 from attest.core.delivery.verdicts import record_verdict, why
 from attest.core.verdict import Passed, Refused
+from attest.core.waiver import Waived
+from attest.errors import InternalError
 from attest.ops.delivery.carry import carry_out
 from attest.ops.delivery.judging import Judged, gone, judge
 from attest.ops.delivery.site import Journal
@@ -78,6 +80,8 @@ def _try(journal: Journal, candidate: Delivery, passed_over: list[PassedOver]) -
         match judged.verdict:
             case Passed():
                 return judged
+            case Waived():
+                raise InternalError("a waiver on the way back, where nobody presents one")
             case Refused() as refused:
                 over = PassedOver(deployment=candidate.number, reason=Pass.REFUSED, message=why(refused))
     passed_over.append(over)

@@ -12,23 +12,25 @@ from attest.core.delivery.services import record_service
 from attest.core.delivery.verdicts import record_verdict, why
 from attest.core.targets import Match
 from attest.core.verdict import Passed, Refused
+from attest.core.waiver import Presented, Waived
 from attest.ops.delivery.carry import carry_out
 from attest.ops.delivery.judging import judge
 from attest.ops.delivery.rolling import roll_back
 from attest.ops.delivery.site import Journal
 
 
-def settle(journal: Journal) -> tuple[int, ...]:
+def settle(journal: Journal, *, presented: Presented | None = None) -> tuple[int, ...]:
     """Bring to an end what was interrupted; the numbers of the deliveries that it took.
 
     What was planned and touched nothing is given up. What may have changed the environment is verified again, and
-    goes on from the start; where today's policy refuses it, it is a failure like any other.
+    goes on from the start; where today's policy refuses it, it is a failure like any other. What was to run by a waiver
+    goes on by that one, where it is `presented` again.
 
     Raises:
         NotObserved: the target does not say what runs. Nothing was changed.
         StoreError: it could not be decided whether it may go on. Nothing was changed.
     """
-    settled = list(_settle_last(journal))
+    settled = list(_settle_last(journal, presented))
     owed = journal.here.interrupted_rollback
     if owed is not None:
         number = roll_back(journal, owed, trigger=Trigger.AUTOMATIC)
@@ -51,12 +53,12 @@ def settle_for_rollback(journal: Journal) -> int | None:
     return None
 
 
-def _settle_last(journal: Journal) -> tuple[int, ...]:
+def _settle_last(journal: Journal, presented: Presented | None = None) -> tuple[int, ...]:
     last = journal.here.unfinished
     if last is None:
         return ()
     if last.touched:
-        _finish(journal, last)
+        _finish(journal, last, presented)
     else:
         message = f"it was interrupted while {last.phase}, before anything was touched"
         journal.write(Superseded(deployment=last.number, message=message))
@@ -64,7 +66,7 @@ def _settle_last(journal: Journal) -> tuple[int, ...]:
     return (last.number,)
 
 
-def _finish(journal: Journal, last: Delivery) -> None:
+def _finish(journal: Journal, last: Delivery, presented: Presented | None) -> None:
     site = journal.site
     _look(journal, last)
     here = journal.here
@@ -78,10 +80,11 @@ def _finish(journal: Journal, last: Delivery) -> None:
     way_back = last.kind is not Kind.DEPLOY
     aged_at = here.aged_at(last.release) if way_back else None
     remembered = journal.remembered
-    judged = judge(site, last.release, remembered=remembered, aged_at=aged_at, everywhere=False)
+    again = presented if presented is not None and presented.waiver.digest == last.planned.waiver else None
+    judged = judge(site, last.release, remembered=remembered, aged_at=aged_at, everywhere=False, presented=again)
     verdict = record_verdict(judged.verdict, site.policy, aged_at=aged_at)
     match judged.verdict:
-        case Passed() as passed:
+        case Passed() | Waived() as passed:
             journal.write(Verified(deployment=last.number, verdict=verdict, names=dict(judged.names)))
             if carry_out(passed, journal, last.number) is Phase.SUCCEEDED:
                 site.tell(f"delivery {last.number} is finished")
