@@ -40,9 +40,9 @@ def symlink(name: str, target: str) -> File:
     return File(name, mode=0o777, type=tarfile.SYMTYPE, link=target)
 
 
-def hard_link(name: str, target: str) -> File:
-    """A hard link."""
-    return File(name, type=tarfile.LNKTYPE, link=target)
+def hard_link(name: str, target: str, *, mode: int = 0o644) -> File:
+    """A hard link; its mode is that of the file, as archivers write it."""
+    return File(name, mode=mode, type=tarfile.LNKTYPE, link=target)
 
 
 def tar(files: Sequence[File], *, format: int = tarfile.PAX_FORMAT) -> bytes:  # noqa: A002 - tarfile's own word

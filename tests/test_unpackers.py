@@ -79,7 +79,7 @@ def entries(draw: st.DrawFn) -> File:
     prefix = draw(st.sampled_from(["", "", "", "./"]))
     match draw(st.sampled_from(["file"] * 4 + ["folder"] * 3 + ["whiteout"] * 3 + ["opaque", "symlink", "hard link"])):
         case "file":
-            return File(prefix + path, draw(st.binary(max_size=3)), mode=draw(st.sampled_from([0o644, 0o755, 0o4755])))
+            return File(prefix + path, draw(st.binary(max_size=3)), mode=mode_of(path))
         case "folder":
             return folder(prefix + path)
         case "whiteout":
@@ -89,7 +89,13 @@ def entries(draw: st.DrawFn) -> File:
         case "symlink":
             return symlink(prefix + path, draw(st.sampled_from(["a", "/a", "b/c", "../b", "/", "nowhere"])))
         case _:
-            return hard_link(prefix + path, draw(PATHS))
+            target = draw(PATHS)
+            return hard_link(prefix + path, target, mode=mode_of(target))
+
+
+def mode_of(path: str) -> int:
+    """The mode that a file of this path always has, so that hard links to it can say the same."""
+    return {"a": 0o644, "b": 0o755, "c": 0o4755}[path[-1]]
 
 
 def settled(layers: Layers) -> list[list[File]]:
@@ -216,3 +222,14 @@ def test_the_known_differences_of_podman(name: str, driver: str, tmp_path: Path)
     except (PartError, OSError):
         alike = False
     assert alike is (driver not in drivers)
+
+
+def test_why_a_hard_link_may_not_bring_rights(tmp_path: Path) -> None:
+    """Podman makes a file set-user-id by the header of a hard link to it, umoci does not, and so we refuse the layer."""
+    archives = [tar([File("a", b"1", mode=0o755), hard_link("b", "a", mode=0o4755)])]
+    layout = stored(tmp_path, archives)
+    with podman_mount(layout, TAG, driver="vfs") as mounted:
+        assert tree(mounted)["a"].mode == 0o4755
+    assert umoci(layout, TAG, tmp_path / "unpacked")["a"].mode == 0o755
+    with pytest.raises(LayerInvalid, match="another mode"):
+        ours(archives)

@@ -12,7 +12,8 @@ Source: OCI image-spec v1.1, "Image Layer Filesystem Changeset" (layer.md). Its 
 4. "the archive is extracted like a regular tar archive": a parent that is a symbolic link of a lower layer is followed,
    inside the root.
 5. "Extracting a layer with hardlink references to files outside of the layer may fail": it need not, and here such a
-   link shares the content of the lower layer.
+   link shares the content of the lower layer. One whose header says another mode, owner or capability than the file has
+   is refused: podman, Docker and containerd change the file by it, umoci does not.
 6. "A `.wh.` file, without a basename to delete, is invalid", and "the whiteout file is a regular file in the archive":
    others are refused. One that hides nothing is none.
 """
@@ -252,6 +253,7 @@ class Overlay:
                 node, real = found
             if node.member is None or node.children is not None:
                 raise _bad_link(member)
+            _check_rights(member, node.member)
             links.written[link] = self._write(links.paths[link], node.member, layer, node.content, real)
 
     def _hide(self, path: str, node: _Node, layer: int, *, replaced: bool) -> None:
@@ -336,6 +338,20 @@ def _is_whiteout(member: Member, path: str) -> bool:
 
 def _bad_link(member: Member) -> LayerInvalid:
     return LayerInvalid(f"the hard link {_shown(member.name)} names {_shown(member.link)}, which is no file there")
+
+
+def _check_rights(link: Member, file: Member) -> None:
+    """A hard link is the file that it names, and its header says the same of it.
+
+    Where it does not, engines give the file what the header of the link says, and umoci what its own one says.
+    """
+    if file.type is MemberType.SYMLINK:  # it has no rights
+        return
+    same = (link.mode, link.uid, link.gid) == (file.mode, file.uid, file.gid)
+    if not same or link.capability not in (None, file.capability):
+        raise LayerInvalid(
+            f"the hard link {_shown(link.name)} has another mode, owner or capability than {_shown(link.link)} itself"
+        )
 
 
 def _shown(path: str) -> str:

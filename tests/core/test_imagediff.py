@@ -71,7 +71,14 @@ def test_files_in_words() -> None:
     before = image(("ADD", [folder("d"), File("d/a", b"1"), symlink("l", "d/a"), File("g"), File("same")]))
     after = image(
         ("COPY", [folder("d", 0o700), File("d/a", b"12", mode=0o600, uid=1), File("new", b"x"), File("same")]),
-        ("RUN ln", [hard_link("h", "d/a"), symlink("s", "/etc"), File("l", pax=CAPABILITY)]),
+        (
+            "RUN ln",
+            [
+                dataclasses.replace(hard_link("h", "d/a", mode=0o600), uid=1),
+                symlink("s", "/etc"),
+                File("l", pax=CAPABILITY),
+            ],
+        ),
     )
     assert words(changes(before, after, Section.FILES)) == [
         'directory /d: mode was "0755" and is "0700" | COPY',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -144,6 +145,20 @@ def test_a_hard_link_through_a_link_of_its_own_layer() -> None:
     assert effective(overlay)["h"].content == Source(0, 0)
 
 
+def test_a_hard_link_to_a_symbolic_one() -> None:
+    """A symbolic link has no rights, so that nothing is made of what the header of a hard link to it says."""
+    overlay = stacked([member("l", SYMLINK, "a"), replace(member("h", HARD_LINK, "l"), mode=0o777, uid=1)])
+    assert effective(overlay)["h"].hard_link == "l"
+
+
+def test_a_hard_link_may_leave_the_capability_out() -> None:
+    """Archivers write the attribute once, with the file."""
+    overlay = stacked([replace(member("a"), capability=b"1"), member("h", HARD_LINK, "a")])
+    found = effective(overlay)["h"].member
+    assert found is not None
+    assert found.capability == b"1"
+
+
 REFUSED = {
     "upwards": ([member("../a")], "leads upwards"),
     "upwards within": ([member("a/../../b")], "leads upwards"),
@@ -169,6 +184,11 @@ REFUSED = {
     "a link to a lower folder": ([member("a", HARD_LINK, "folder")], "no file there"),
     "a link to a folder that nobody describes": ([member("a", HARD_LINK, "implied")], "no file there"),
     "links in a circle": ([member("a", HARD_LINK, "b"), member("b", HARD_LINK, "a")], "no file there"),
+    "a link with a mode of its own": ([replace(member("a", HARD_LINK, "low"), mode=0o4755)], "another mode"),
+    "a link in its layer, too": ([member("b"), replace(member("a", HARD_LINK, "b"), mode=0o666)], "another mode"),
+    "a link with an owner of its own": ([replace(member("a", HARD_LINK, "low"), uid=1)], "another mode"),
+    "a link with a group of its own": ([replace(member("a", HARD_LINK, "low"), gid=1)], "another mode"),
+    "a link with a capability of its own": ([replace(member("a", HARD_LINK, "low"), capability=b"1")], "capability"),
     "a link to itself": ([member("a", HARD_LINK, "a")], "no file there"),
 }
 

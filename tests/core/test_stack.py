@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -92,7 +93,7 @@ def test_files_as_a_container_sees_them() -> None:
         layer(
             folder("bin", 0o755),
             File("bin/a", b"12345", mode=0o4755, uid=1, gid=2),
-            hard_link("bin/b", "bin/a"),
+            replace(hard_link("bin/b", "bin/a", mode=0o4755), uid=1, gid=2),
             symlink("c", "bin/a"),
             File("ping", b"1", mode=0o755, pax=capability),
             File("group", mode=0o2755),
