@@ -15,7 +15,7 @@ from attest.adapters.ledger import create_ledger, parse_address
 from attest.core import oci
 from attest.core.copyplan import FOREIGN_LAYERS
 from attest.core.delivery.machine import Phase
-from attest.core.delivery.records import DeliveredRelease, Pass, Trigger
+from attest.core.delivery.records import Cause, DeliveredRelease, Pass, Trigger
 from attest.core.environment import Environment
 from attest.core.health import Health, ProbeResult
 from attest.core.ledger import Entry, Head, Record
@@ -574,6 +574,38 @@ def test_a_rollback_that_was_planned_is_given_up_and_made_anew(world: World) -> 
     assert world.runs() == image("app", 2).digest
     assert ended(rollback(world.site)) is Phase.SUCCEEDED
     assert world.runs() == image("app", 1).digest
+
+
+def test_a_rollback_that_was_interrupted_is_not_displaced(world: World) -> None:
+    """Given up before it touched anything, what somebody asked for still keeps automatic deployments waiting."""
+    world.deploy(1)
+    world.deploy(2)
+    with pytest.raises(LeaseLost):
+        rollback(world.changed(ledger=LosingLedger(world.site.ledger, 0)))
+    automatic = Wanted(release=release(3), trigger=Trigger.AUTOMATIC)
+    done = deploy(world.site, automatic)
+    assert ended(done) is Phase.REFUSED
+    assert done.obstacle is not None
+    assert done.obstacle.cause is Cause.HELD
+    assert world.runs() == image("app", 2).digest
+    assert ended(rollback(world.site)) is Phase.SUCCEEDED
+    assert world.runs() == image("app", 1).digest
+
+
+def test_a_rollback_whose_image_cannot_be_fetched_is_not_displaced(world: World) -> None:
+    """A rollback that ended before it touched anything keeps automatic deployments waiting, as a finished one does."""
+    world.deploy(1)
+    world.deploy(2)
+
+    def fail() -> None:
+        raise TargetFailed("no room")
+
+    world.target.on_prepare = fail
+    with pytest.raises(TargetFailed):
+        rollback(world.site)
+    world.target.on_prepare = lambda: None
+    assert ended(deploy(world.site, Wanted(release=release(3), trigger=Trigger.AUTOMATIC))) is Phase.REFUSED
+    assert ended(world.deploy(3)) is Phase.SUCCEEDED  # a person may go past it
 
 
 def test_a_repair_that_fails_is_rolled_back(world: World) -> None:

@@ -215,6 +215,24 @@ def test_a_failure_marks_its_release() -> None:
     assert here(book).bad == {}
 
 
+@pytest.mark.parametrize("trigger", Trigger)
+@pytest.mark.parametrize("end", ["superseded", "error"])
+def test_a_rollback_that_touched_nothing_still_stands(trigger: Trigger, end: str) -> None:
+    """One that somebody asked for holds automatic deployments, though it was given up; nothing is marked by it."""
+    book = Book()
+    book.deliver(release(1))
+    bad = book.deliver(release(2))
+    back = book.deliver(release(1), "verified", kind=Kind.ROLLBACK, reverts=bad, trigger=trigger)
+    if end == "error":
+        book.write(Erred(deployment=back, stage=Stage.PREPARING, message="no room"))
+    else:
+        book.write(Superseded(deployment=back, message="given up"))
+    environment = here(book)
+    assert (environment.current, environment.bad) == (environment.deliveries[bad], {})
+    held = None if environment.hold is None else environment.hold.deployment
+    assert held == (back if trigger is Trigger.EXPLICIT else None)
+
+
 def test_a_rollback_undoes_marks_and_holds() -> None:
     """From the moment in which it changes the environment; the end of it is that of what it undoes."""
     book = Book()

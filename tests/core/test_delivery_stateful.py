@@ -184,6 +184,7 @@ class Deliveries(RuleBasedStateMachine):
             else:
                 self.book.write(Superseded(deployment=number, message="given up"))
                 self.naive.phase[number] = "superseded"
+                self.naive.hold |= number in self.naive.reverts  # what somebody asked for still stands
         elif failed:
             self.book.write(Failed(deployment=number, message="bad", services={}, rollback=False))
             self.naive.bad.add(self.naive.release_of[number])

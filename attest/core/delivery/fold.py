@@ -38,6 +38,7 @@ from attest.core.delivery.records import (
     Step,
     Succeeded,
     Superseded,
+    Trigger,
     Unfrozen,
     Verified,
     read_delivery,
@@ -212,13 +213,22 @@ def _advance(before: EnvironmentHistory, record: Record, payload: Step) -> Envir
         case Erred():
             after = replace(after, message=payload.message, services=payload.services)
             seen = record if payload.services else None
-            return _undone(_changed(before, after, seen=seen), after, Phase.ROLLBACK_FAILED, record)
+            ended = _wished(_changed(before, after, seen=seen), after, record)
+            return _undone(ended, after, Phase.ROLLBACK_FAILED, record)
         case Refused():
             after = replace(after, cause=payload.cause, message=payload.message, verdict=payload.verdict)
             return _changed(before, after)
         case _:
             assert isinstance(payload, Superseded)  # noqa: S101 - the last of `_NEXT`
-            return _changed(before, replace(after, message=payload.message))
+            return _wished(_changed(before, replace(after, message=payload.message)), after, record)
+
+
+def _wished(before: EnvironmentHistory, after: Delivery, record: Record) -> EnvironmentHistory:
+    """A rollback that somebody asked for and that ended before it touched anything: what was asked for still stands."""
+    if after.kind is not Kind.ROLLBACK or after.planned.trigger is not Trigger.EXPLICIT or after.touched:
+        return before
+    message = f"a rollback of delivery {after.planned.reverts} was asked for, and did not come to its end"
+    return replace(before, hold=Hold(since=record.time, deployment=after.number, message=message))
 
 
 def _verified(before: EnvironmentHistory, after: Delivery, payload: Verified) -> EnvironmentHistory:
