@@ -33,6 +33,14 @@ def read_file(path: str, *, limit: int) -> bytes:
     return content
 
 
+def is_there(path: str) -> bool:
+    """Whether there is something of this name. A name that no file can have, or that may not be looked up, is none."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
 def write_file(path: str, content: bytes) -> None:
     """Write a file whole: a reader sees the old content or the new, never a part.
 

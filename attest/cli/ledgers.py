@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attest.adapters.clock import SystemClock
-from attest.adapters.files import read_file
+from attest.adapters.files import is_there, read_file
 from attest.core import limits
 from attest.core.reference import LayoutTag, parse_reference, parse_repository
 from attest.errors import DocumentInvalid, KeyUnusable, LedgerError, ReferenceInvalid
@@ -114,7 +113,7 @@ def read_heads(heads: Sequence[str], keys: Sequence[str], stores: Stores) -> Kno
     found: list[tuple[str, SignedHead]] = []
     passed_over: list[str] = []
     for text in heads:
-        if not text.startswith(_LAYOUT) and Path(text).exists():
+        if not text.startswith(_LAYOUT) and is_there(text):
             found.append((text, read_head_file(text, keyring)))
             continue
         place = parse_place(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,6 +188,19 @@ def test_an_export_is_one_record_a_line(desk: Desk) -> None:
     assert (document["file"], document["head"]["seq"]) == ("ledger.jsonl", 20)
     assert (desk.folder / "ledger.jsonl").read_bytes() == content
     assert desk.run("verify", "ledger.jsonl").code == 0
+
+
+def test_an_export_replaces_nothing_but_files(desk: Desk) -> None:
+    """A device or a pipe is written to and stays what it is, and a folder is no place for an export."""
+    os.mkfifo(desk.folder / "pipe")
+    with os.fdopen(os.open(desk.folder / "pipe", os.O_RDWR | os.O_NONBLOCK), "rb", buffering=0) as pipe:
+        ended = desk.run("export", LEDGER, "--output", "pipe")
+        assert (ended.code, (desk.folder / "pipe").is_fifo()) == (0, True), ended.err
+        assert pipe.read(1 << 16) == exported(desk)
+    (desk.folder / "folder").mkdir()
+    ended = desk.run("export", LEDGER, "--output", "folder")
+    assert (ended.code, "folder cannot be written" in ended.err) == (2, True)
+    assert [path.name for path in desk.folder.glob(".*")] == []
 
 
 def test_a_broken_ledger_is_not_exported(desk: Desk) -> None:
@@ -476,6 +490,7 @@ def test_an_empty_ledger_has_no_head_to_sign(desk: Desk) -> None:
         ("verify", LEDGER, "--head", "head.json"),
         ("verify", LEDGER, "--key", "keys/deployer.pub"),
         ("verify", LEDGER, "--head", "no repository", "--key", "keys/deployer.pub"),
+        ("verify", LEDGER, "--head", "a" * 5_000, "--key", "keys/deployer.pub"),
         ("verify", LEDGER, "--head", "oci:heads:tag", "--key", "keys/deployer.pub"),
         ("verify", LEDGER, "--head", "head.json", "--key", "head.json"),
         ("verify", LEDGER, "--head", "keys/deployer.pub", "--key", "keys/deployer.pub"),

@@ -38,18 +38,23 @@ def export_lines(path: str) -> Iterator[bytes]:
 def write_export(path: str, lines: Iterable[bytes]) -> None:
     """Write an export whole, or not at all: a reader sees the file that was there before, or all of the new one.
 
+    A device or a pipe is written to, and stays what it is.
+
     Raises:
         UsageError: it cannot be written there. Whatever making the lines raises is raised.
     """
     target = Path(os.path.realpath(path))
     try:
+        if target.exists() and not target.is_file():
+            with target.open("wb") as stream:
+                _write_all(stream, lines, path)
+            return
         descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            for line in lines:
-                _write(stream, line + b"\n", path)
+            _write_all(stream, lines, path)
             _finish(stream, path)
         Path(temporary).replace(target)
     except BaseException:
@@ -58,11 +63,13 @@ def write_export(path: str, lines: Iterable[bytes]) -> None:
         raise
 
 
-def _write(stream: BinaryIO, content: bytes, path: str) -> None:
-    try:
-        stream.write(content)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+def _write_all(stream: BinaryIO, lines: Iterable[bytes], path: str) -> None:
+    """Only what writing raises is an error of the file: the lines come from a ledger, which has errors of its own."""
+    for line in lines:
+        try:
+            stream.write(line + b"\n")
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _finish(stream: BinaryIO, path: str) -> None:
