@@ -110,8 +110,8 @@ def _instance(place: str, value: Json, *, ends: bool) -> Instance:
     state, code = value["state"], value.get("exit-code")
     if not isinstance(state, str) or state not in list(RunState):
         raise HookInvalid(f"{place} in the state {shown(state)}; there are {', '.join(RunState)}")
-    if code is not None and type(code) is not int:
-        raise HookInvalid(f"{place} with the exit code {shown(code)}, which is no number")
+    if code is not None and (type(code) is not int or not -(2**31) <= code < 2**32):
+        raise HookInvalid(f"{place} with the exit code {shown(code)}, which is no number of 32 bits")
     return Instance(
         name=_text(value, "name", place) or "",
         state=RunState(state),

@@ -98,8 +98,12 @@ def of_backend(*instances: Any) -> dict[str, Any]:
         (of_backend({**RUNNING, "started": None}), "a started that is no text"),
         (of_backend({**RUNNING, "state": "healthy"}), "in the state 'healthy'; there are running, waiting"),
         (of_backend({**RUNNING, "state": ["running"]}), "in the state an array"),
-        (of_backend({**RUNNING, "exit-code": "0"}), "the exit code '0', which is no number"),
-        (of_backend({**RUNNING, "exit-code": True}), "the exit code True, which is no number"),
+        (of_backend({**RUNNING, "exit-code": "0"}), "the exit code '0', which is no number of 32 bits"),
+        (of_backend({**RUNNING, "exit-code": True}), "the exit code True, which is no number of 32 bits"),
+        *(
+            (of_backend({**RUNNING, "exit-code": code}), "which is no number of 32 bits")
+            for code in (2**32, -(2**31) - 1, 2**60)
+        ),
         (of_backend({**RUNNING, "digests": DIGEST}), "digests of backend[0] that are no array"),
         (of_backend({**RUNNING, "digests": [DIGEST] * 65}), "no array of at most 64"),
         (of_backend({**RUNNING, "digests": [f"registry.example.org/a@{DIGEST}"]}), "as a digest of backend[0]"),
