@@ -14,26 +14,66 @@ from attest.adapters.clock import SystemClock
 from attest.adapters.files import write_file
 from attest.cli.policies import finish_policy
 from attest.cli.progress import amount, watching
-from attest.cli.stores import Stores
+from attest.cli.sites import Who, desk_of
+from attest.cli.stores import Connection, Stores
+from attest.cli.streams import complain
 from attest.cli.terminal import escape, json_text
 from attest.cli.verdict import lines
 from attest.copyports import Moved
 from attest.core import report
 from attest.core.document import Document
+from attest.core.environment import Environment
 from attest.core.evaluate import Remembered
 from attest.core.policy import Policy
 from attest.core.promotion import TagFormat, check_places, places
-from attest.core.reference import LayoutImage, Repository
+from attest.core.reference import LayoutImage, RegistryImage, Repository
 from attest.core.releasedocument import ReleaseFile, Service, write_release
-from attest.core.verdict import Passed, PassedThen, Refused, Verdict
+from attest.core.verdict import Passed, PassedThen, Refused
+from attest.core.waiver import Answer, Presented, Waived
 from attest.errors import EXIT_PASSED, EXIT_REFUSED, UsageError
 from attest.ops.copy import Tally
+from attest.ops.delivery.waived import record_promotion
 from attest.ops.load import names_platforms
 from attest.ops.named import Named
-from attest.ops.promote import Delivered, Move, Promotion, Task, promote
+from attest.ops.promote import Delivered, Move, Promotion, Task, decide, promote
 from attest.ops.reading import Reading
-from attest.ops.verify import Question, verify
 from attest.ports import Signer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiving:
+    """A waiver, the environment that it is for, and how its ledger is reached."""
+
+    presented: Presented
+    environment: Environment
+    connection: Connection
+    who: Who
+
+    def check(self, moves: Sequence[Move]) -> None:
+        """Let a waiver move images only to where its environment takes them from.
+
+        Raises:
+            UsageError: one would go elsewhere.
+        """
+        for one in moves:
+            if one.place.layout is not None or not self.environment.services_of(one.place.repository):
+                raise UsageError(
+                    f"{self.environment.name} takes no image from {one.place.name}; nothing was moved",
+                    hint="a waiver is for an environment: promote to the repositories that its services are bound to",
+                )
+
+    def record(self, waived: Waived, moves: Sequence[Move]) -> None:
+        """Have it in the environment's ledger, before anything moves.
+
+        Raises:
+            LedgerError: it cannot be recorded, so nothing may move.
+        """
+        images = [RegistryImage(repository=one.place.repository, digest=one.digest) for one in moves]
+        with desk_of(self.environment, self.connection, self.who) as place:
+            record_promotion(place, waived, images)
+        lanes, who = ", ".join(waived.lacking), ", ".join(waived.signers)
+        reason = f"{waived.waiver.ticket}: {waived.waiver.reason}"
+        complain(escape(f"WAIVED: {lanes}, by {who} ({reason}); it is in the ledger of {self.environment.name}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +88,8 @@ class Asked:
     password_file: str | None
     state: str | None
     output: str
+    waiving: Waiving | None
+    """Where a waiver is presented."""
     timeout: float
     """Seconds that fetching what the policy names may take."""
 
@@ -78,6 +120,8 @@ def move(reading: Reading, document: Document, asked: Asked, *, source: Stores, 
     """Promote the images that are being read, if they pass; print what became of it, and return the exit code."""
     policy = finish_policy(document, timeout=asked.timeout)
     check_places(policy, [one.place for one in asked.moves])
+    if asked.waiving is not None:
+        asked.waiving.check(asked.moves)
     signer = _signer(asked)
     clock = SystemClock()
     tally = Tally()
@@ -88,18 +132,22 @@ def move(reading: Reading, document: Document, asked: Asked, *, source: Stores, 
         platforms=names_platforms(document),
         commit=asked.commit,
         remembered=_observe(asked.state, policy),
+        presented=None if asked.waiving is None else asked.waiving.presented,
         signer=signer,
     )
     promotion: Promotion | None = None
     with watching(lambda: _progress(tally)):
-        verdict = verify(reading, policy, Question(commit=task.commit, remembered=task.remembered), clock=clock)
+        verdict = decide(reading, task, clock=clock)
+        if isinstance(verdict, Waived):
+            assert asked.waiving is not None  # noqa: S101 - nothing else makes a Waived
+            asked.waiving.record(verdict, asked.moves)
         match verdict:
-            case Passed():
+            case Passed() | Waived():
                 promotion = promote(verdict, asked.moves, task, source=source, target=target, clock=clock, tally=tally)
             case Refused() | PassedThen():
                 pass
     _print(verdict, promotion, policy, asked)
-    if promotion is None or not isinstance(promotion.verdict, Passed):
+    if promotion is None or not isinstance(promotion.verdict, Passed | Waived):
         return EXIT_REFUSED
     if asked.release is not None and asked.release_out is not None:
         write_file(asked.release_out, _delivered(asked.release, asked.moves, asked.release_out).encode())
@@ -142,7 +190,7 @@ def _delivered(release: ReleaseFile, moves: Sequence[Move], file: str) -> str:
 # ---- what is printed
 
 
-def _print(verdict: Verdict, promotion: Promotion | None, policy: Policy, asked: Asked) -> None:
+def _print(verdict: Answer, promotion: Promotion | None, policy: Policy, asked: Asked) -> None:
     if asked.output == "json":
         click.echo(json_text(_document(verdict, promotion, policy, asked)))
         return
@@ -150,12 +198,12 @@ def _print(verdict: Verdict, promotion: Promotion | None, policy: Policy, asked:
         click.echo(line)
 
 
-def _lines(verdict: Verdict, promotion: Promotion | None, policy: Policy) -> Iterator[str]:
+def _lines(verdict: Answer, promotion: Promotion | None, policy: Policy) -> Iterator[str]:
     yield from lines(verdict if promotion is None else promotion.verdict, policy)
     if promotion is None:
         yield "refused at the source; nothing was moved"
         return
-    passed = isinstance(promotion.verdict, Passed)
+    passed = isinstance(promotion.verdict, Passed | Waived)
     if not passed:
         yield "refused at the destination; what was copied is there, and has no tag"
     for image in promotion.images:
@@ -178,7 +226,7 @@ def _moved(image: Delivered) -> str:
     return "; ".join((*parts, ", ".join(blobs)))
 
 
-def _document(verdict: Verdict, promotion: Promotion | None, policy: Policy, asked: Asked) -> dict[str, Any]:
+def _document(verdict: Answer, promotion: Promotion | None, policy: Policy, asked: Asked) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     for position, one in enumerate(asked.moves):
         delivered = None if promotion is None else promotion.images[position]
@@ -190,11 +238,12 @@ def _document(verdict: Verdict, promotion: Promotion | None, policy: Policy, ask
                 "copied": None if delivered is None else _copied(delivered),
             }
         )
-    promoted = promotion is not None and isinstance(promotion.verdict, Passed)
+    promoted = promotion is not None and isinstance(promotion.verdict, Passed | Waived)
+    waived = isinstance(verdict, Waived) or (promotion is not None and isinstance(promotion.verdict, Waived))
     refused_at = None if promoted else "source" if promotion is None else "destination"
     return {
         "schema": "attest.promotion/v1",
-        "result": "PROMOTED" if promoted else "REFUSED",
+        "result": "REFUSED" if not promoted else "WAIVED" if waived else "PROMOTED",
         "refused_at": refused_at,
         "images": images,
         "receipt": None if promotion is None else promotion.receipt,

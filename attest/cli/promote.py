@@ -7,6 +7,7 @@ import click
 from attest.cli.images import choose_images, release_option
 from attest.cli.options import format_option, password_option, repository_option, transfer_options
 from attest.cli.stores import Connection, Stores
+from attest.cli.waivers import read_waiver, waiver_option
 
 
 @click.command(
@@ -20,6 +21,8 @@ Examples:
   attest promote oci:build/backend@sha256:... --repository registry.example.org/ci/backend --policy p.yaml \\
       --to registry.example.org/staging/backend
   attest promote --release release.yaml --policy p.yaml --to oci:out --receipt-key gate.key
+  attest promote --release release.yaml --policy p.yaml --to registry.example.org/production \\
+      --waiver waiver.json --environment production.yaml
 """,
 )
 @click.argument("images", nargs=-1)
@@ -45,6 +48,14 @@ Examples:
     type=click.Path(),
     help="Write the release as it is at the destination here; with --release.",
 )
+@waiver_option
+@click.option(
+    "--environment",
+    metavar="FILE",
+    type=click.Path(),
+    help="With --waiver: the environment that it is for, whose ledger records it.",
+)
+@click.option("--actor", metavar="TEXT", help="With --waiver: who the ledger says it was.  [default: user@host]")
 @password_option
 @click.option(
     "--state", metavar="FILE", type=click.Path(), help="Remember the highest serial seen of each policy here."
@@ -60,6 +71,9 @@ def command(
     tag_format: str | None,
     receipt_key: str | None,
     release_out: str | None,
+    waivers: tuple[str, ...],
+    environment: str | None,
+    actor: str | None,
     password_file: str | None,
     state: str | None,
     output: str,
@@ -75,9 +89,12 @@ def command(
     where they are then, and tagged last. A refusal at the source changes nothing at the destination; after one at the
     destination there is no tag. Broken off anywhere, the same command goes on; done already, it changes nothing.
 
+    In an emergency a signed waiver lets lanes be lacking on the way to the repositories of one environment. Its ledger
+    has it before anything moves, and the receipt is FAILED and says who waived what.
+
     The policy's `images` have to name the destination too. Exit codes are those of `attest verify`.
     """
-    from attest.cli.moving import Asked, choose_moves, move
+    from attest.cli.moving import Asked, Waiving, choose_moves, move
     from attest.cli.policies import open_policy
     from attest.core.promotion import TAG_FORMAT, parse_tag_format
     from attest.errors import UsageError
@@ -88,13 +105,28 @@ def command(
         raise UsageError("--release-out has no place without --release", hint="it writes the same release elsewhere")
     if password_file is not None and receipt_key is None:
         raise UsageError("--password-file has no place without --receipt-key", hint="there is no key file to open")
+    if bool(waivers) != (environment is not None):
+        raise UsageError("--waiver and --environment need each other", hint="a waiver is for one environment")
+    if actor is not None and environment is None:
+        raise UsageError("--actor has no place without --waiver", hint="nothing else is recorded in a ledger")
     format_of_tags = parse_tag_format(TAG_FORMAT if tag_format is None else tag_format)
 
-    def stores(*, push: bool) -> Stores:
-        return Stores(
-            Connection(timeout=timeout, plain_http=plain_http, ca_file=ca_file, token_hosts=token_hosts, push=push)
-        )
+    def connection(*, push: bool) -> Connection:
+        return Connection(timeout=timeout, plain_http=plain_http, ca_file=ca_file, token_hosts=token_hosts, push=push)
 
+    def stores(*, push: bool) -> Stores:
+        return Stores(connection(push=push))
+
+    waiving: Waiving | None = None
+    if environment is not None:
+        from attest.cli.environments import load_environment
+        from attest.cli.sites import DEFAULT_WAIT, Who
+
+        place = load_environment(environment)
+        presented = read_waiver(waivers, environment=place.name)
+        assert presented is not None  # noqa: S101 - they need each other
+        who = Who(actor=actor, wait=DEFAULT_WAIT, password_file=None)
+        waiving = Waiving(presented=presented, environment=place, connection=connection(push=False), who=who)
     source, target = stores(push=False), stores(push=True)
     chosen = choose_images(source, images, repositories, release_file)
     moves = choose_moves(chosen.images, to, release=release_file)
@@ -110,6 +142,7 @@ def command(
             password_file=password_file,
             state=state,
             output=output,
+            waiving=waiving,
             timeout=timeout,
         )
         return move(reading, document, asked, source=source, target=target)

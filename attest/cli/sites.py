@@ -142,9 +142,15 @@ def desk(file: str, connection: Connection, who: Who) -> Iterator[Desk]:
         DocumentInvalid: it is none.
         LedgerError: as for `site`.
     """
+    with desk_of(load_environment(file), connection, who) as made:
+        yield made
+
+
+@contextmanager
+def desk_of(environment: Environment, connection: Connection, who: Who) -> Iterator[Desk]:
+    """The same of an environment that was read already."""
     from attest.ops.delivery.stops import Desk
 
-    environment = load_environment(file)
     with _ledger(environment, connection, who) as ledger:
         yield Desk(
             environment=environment.name,

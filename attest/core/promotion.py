@@ -19,7 +19,7 @@ from attest.core.reference import (
     TagReferences,
     parse_repository,
 )
-from attest.core.verdict import Findings
+from attest.core.verdict import Findings, State
 from attest.errors import ReferenceInvalid, UsageError
 
 TAG_FORMAT: Final = "sha-{commit}-{digest12}"
@@ -184,8 +184,8 @@ def commit_of(policy: Policy, findings: Findings) -> str | None:
     for image in findings.images:
         for verdict in image.lanes:
             lane = lanes[verdict.lane]
-            if lane.unbound:
-                continue
+            if lane.unbound or verdict.state is not State.PRESENT:
+                continue  # what is waived may be about anything
             for verified in verdict.evidence:
                 sources = () if lane.source_from_statement else verified.sources
                 commits = (verified.statement.context.commit, *(source.commit for source in sources))

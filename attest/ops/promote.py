@@ -1,6 +1,6 @@
 """Promote a release: move what passed, decide about it again where it is then, and give it its tags last.
 
-1. the destinations are places that the policy speaks for;   2. the verdict at the source is `Passed`;
+1. the destinations are places that the policy speaks for;   2. the verdict at the source is `Passed`, or `Waived`;
 3. no tag stands for another image;                          4. images and everything attached to them are copied;
 5. the verdict at the destination is `Passed`;               6. the receipt is attached;    7. the tags are written.
 
@@ -24,14 +24,15 @@ from attest.core.promotion import Place, TagFormat, commit_of
 from attest.core.reference import Digest, ImageReference, TagReferences, digest_of
 from attest.core.release import StoredImage
 from attest.core.statement import read_statement
-from attest.core.verdict import Passed, PassedThen, Refused, Verdict
+from attest.core.verdict import Passed, PassedThen, Refused
+from attest.core.waiver import Allowed, Answer, Presented, Waived
 from attest.errors import InternalError, TagTaken
 from attest.ops.copy import Copied, Tally, carry, discover
 from attest.ops.named import Named
 from attest.ops.parallel import each
 from attest.ops.reading import Reading
 from attest.ops.receipt import find_receipt, write_receipt
-from attest.ops.verify import Question, verify
+from attest.ops.verify import Question, verify, verify_waived
 from attest.ports import Attached, Clock, Reads, Signer
 
 _RECEIPT: Final = 64 * 1024
@@ -71,6 +72,8 @@ class Task:
     commit: str | None = None
     """The source commit that a release file names."""
     remembered: Remembered | None = None
+    presented: Presented | None = None
+    """A waiver by which lanes may be lacking."""
     signer: Signer | None = None
     """Of the receipt, where there is to be one."""
 
@@ -88,7 +91,7 @@ class Delivered:
 class Promotion:
     """How a promotion ended that moved something."""
 
-    verdict: Verdict
+    verdict: Answer
     """On the images at their destinations."""
     images: tuple[Delivered, ...]
     receipt: Digest | None
@@ -96,7 +99,7 @@ class Promotion:
 
 
 def promote(
-    passed: Passed,
+    passed: Allowed,
     moves: Sequence[Move],
     task: Task,
     *,
@@ -105,7 +108,7 @@ def promote(
     clock: Clock,
     tally: Tally,
 ) -> Promotion:
-    """Steps 3 to 7 for a release that has passed; `target` may write.
+    """Steps 3 to 7 for a release that has passed, or was waived; `target` may write.
 
     Raises:
         UsageError: no tag can be written in this format.
@@ -137,7 +140,7 @@ def promote(
     verdict = _verify_there(overheard, moves, task, clock)
     receipt = None
     match verdict:
-        case Passed():
+        case Passed() | Waived():
             receipt = _attach_receipt(verdict, moves, plans, overheard.bundles, task, target)
             tally.stage = "writing tags"
             for there, tag, plan in zip(targets, tags, plans, strict=True):
@@ -145,20 +148,33 @@ def promote(
         case Refused() | PassedThen():
             pass
     images = tuple(
-        Delivered(move=move, copied=one, tag=move.place.tag(tag) if isinstance(verdict, Passed) else None)
+        Delivered(move=move, copied=one, tag=move.place.tag(tag) if isinstance(verdict, Passed | Waived) else None)
         for move, (_, one), tag in zip(moves, carried, tags, strict=True)
     )
     return Promotion(verdict=verdict, images=images, receipt=receipt)
 
 
-def _verify_there(store: Reads, moves: Sequence[Move], task: Task, clock: Clock) -> Verdict:
-    question = Question(commit=task.commit, remembered=task.remembered)
-    with Reading(store, [move.destination for move in moves], platforms=task.platforms) as reading:
+def decide(reading: Reading, task: Task, *, clock: Clock) -> Answer:
+    """The verdict on the images that are being read, at their source or at their destination.
+
+    Raises:
+        StoreError, LimitExceeded, DeadlineExceeded: it could not be decided.
+    """
+    if task.presented is None:
+        question = Question(commit=task.commit, remembered=task.remembered)
         return verify(reading, task.policy, question, clock=clock)
+    return verify_waived(
+        reading, task.policy, task.presented, commit=task.commit, remembered=task.remembered, clock=clock
+    )
+
+
+def _verify_there(store: Reads, moves: Sequence[Move], task: Task, clock: Clock) -> Answer:
+    with Reading(store, [move.destination for move in moves], platforms=task.platforms) as reading:
+        return decide(reading, task, clock=clock)
 
 
 def _attach_receipt(
-    verdict: Passed,
+    verdict: Allowed,
     moves: Sequence[Move],
     plans: Sequence[CopyPlan],
     overheard: Sequence[bytes],

@@ -10,10 +10,14 @@ import time
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from attest.core.envelope import read_bundle
+from attest.core.reference import parse_repository
+from attest.core.statement import read_statement
 from tests.cli.running import Ended, clean_environment
 from tests.cli.scene import TEST_RESULT, policy_text
 from tests.e2e.staging import ENVIRONMENT, Staging, staging
@@ -267,3 +271,139 @@ def test_what_is_no_waiver_is_a_wrong_command_line(site: Staging) -> None:
         assert ended.code == 2, ended.out
     assert site.records() == before
     assert site.runs(1)
+
+
+# ---- promotion
+
+
+def candidate(site: Staging, number: int = 5) -> str:
+    """An image that lacks `e2e`, where it was built; the file of a waiver for it."""
+    site.push(number, repository=f"{site.prefix}/built")
+    site.sign(number, "unit")
+    return waive(site, number)
+
+
+def promote(site: Staging, *options: object, to: str = "app", number: int = 5) -> Ended:
+    """Promote it to where the environment takes it from."""
+    return site.attest(
+        "promote", *site.images(number), "--policy", "policy.yaml", "--to", f"{site.prefix}/{to}", *options
+    )
+
+
+def at_destination(site: Staging, number: int = 5) -> str:
+    """The image where the environment takes it from."""
+    (image,) = site.images(number)
+    return f"{site.repository('app')}@{image.partition('@')[2]}"
+
+
+def there(site: Staging, number: int = 5) -> bool:
+    """Whether it is there."""
+    return site.attest("inspect", at_destination(site, number)).code == 0
+
+
+def summaries(site: Staging, number: int = 5) -> list[dict[str, Any]]:
+    """The predicates of the receipts that are attached at the destination."""
+    document = site.attest("inspect", at_destination(site, number), "--format", "json").document
+    found = []
+    for place in document["places"]:
+        for bundle in place["bundles"]:
+            if bundle["predicate_type"] == "https://slsa.dev/verification_summary/v1":
+                found.append(bundle["digest"])
+    path = parse_repository(site.repository("app")).path
+    predicates = []
+    for digest in found:
+        answer = site.registry.ask("GET", f"/v2/{path}/blobs/{digest}")
+        assert answer.status == 200
+        predicates.append(dict(read_statement(read_bundle(answer.body).payload).predicate))
+    return predicates
+
+
+def test_a_waiver_lets_an_image_move_and_the_receipt_says_that_it_failed(site: Staging) -> None:
+    """It ends with 0 and says WAIVED; the ledger has it; the receipt is FAILED with the waiver; run again, no more."""
+    file = candidate(site)
+    site.scene.make_keys("receipts")
+    assert promote(site).code == 1
+    assert not there(site)
+    options = ("--waiver", file, "--environment", ENVIRONMENT, "--receipt-key", "keys/receipts.key")
+    ended = promote(site, *options)
+    assert ended.code == 0, ended.err
+    assert "WAIVED  1 of 2 lanes present" in ended.out
+    assert "it is in the ledger of staging" in ended.err
+    assert there(site)
+    (predicate,) = summaries(site)
+    assert predicate["verificationResult"] == "FAILED"
+    assert predicate["verifiedLevels"] == ["FAILED"]
+    assert predicate["attest_waiver"]["lanes"] == ["e2e"]
+    assert predicate["attest_waiver"]["signers"] == ["boss"]
+    (event,) = [one for one in site.history() if one["what"] == "waived"]
+    assert at_destination(site) in event["message"]
+    valid(site.attest("history", ENVIRONMENT, "--format", "json"), "history")
+    again = promote(site, *options, "--actor", "somebody", "--format", "json")
+    assert again.code == 0
+    valid(again, "promotion")
+    assert again.document["result"] == "WAIVED"
+    assert again.document["source"]["verdict"] == again.document["destination"]["verdict"] == "WAIVED"
+    schema = json.loads((resources.files("attest") / "schemas" / "verdict.v1.json").read_text())
+    Draft202012Validator(schema).validate(again.document["destination"])
+    assert len(summaries(site)) == 1
+    assert [one["actor"] for one in site.history() if one["what"] == "waived"][1:] == ["somebody"]
+
+
+def test_what_was_promoted_by_a_waiver_is_not_deployed_without_one(site: Staging) -> None:
+    """The receipt and the tag are no evidence: the gate of the environment asks for the waiver again."""
+    file = candidate(site)
+    assert promote(site, "--waiver", file, "--environment", ENVIRONMENT).code == 0
+    image = at_destination(site)
+    assert site.attest("deploy", ENVIRONMENT, image).code == 1
+    assert site.runs(1)
+    assert site.attest("deploy", ENVIRONMENT, image, "--waiver", file).code == 0
+    assert site.runs(5)
+
+
+def test_a_waiver_that_does_not_hold_moves_nothing(site: Staging) -> None:
+    """Refused at the source, with the reason; nothing is at the destination, and nothing in the ledger."""
+    candidate(site)
+    records = site.records()
+    other = waive(site, 2)
+    ended = promote(site, "--waiver", other, "--environment", ENVIRONMENT)
+    assert ended.code == 1
+    assert "[waiver-subjects-differ]" in ended.out
+    assert not there(site)
+    assert site.records() == records
+
+
+def test_a_waiver_moves_images_only_to_its_environment(site: Staging) -> None:
+    """Another repository, and a layout, are no place of the environment: exit code 2, and nothing moves."""
+    file = candidate(site)
+    given = ("--waiver", file, "--environment", ENVIRONMENT)
+    records = site.records()
+    ended = promote(site, *given, to="elsewhere")
+    assert ended.code == 2
+    assert "takes no image from" in ended.err
+    layout = site.attest("promote", *site.images(5), "--policy", "policy.yaml", "--to", "oci:out", *given)
+    assert layout.code == 2
+    assert not (site.folder / "out").exists()
+    for options in (given[:2], given[2:], ("--actor", "somebody")):
+        assert promote(site, *options).code == 2
+    assert not there(site)
+    assert site.records() == records
+
+
+def test_nothing_moves_that_cannot_be_recorded(site: Staging) -> None:
+    """Without its ledger an environment gets nothing by a waiver."""
+    file = candidate(site)
+    for part in site.folder.glob("ledger.db*"):
+        part.unlink()
+    assert promote(site, "--waiver", file, "--environment", ENVIRONMENT).code == 3
+    assert not there(site)
+
+
+def test_what_passes_is_promoted_as_ever(site: Staging) -> None:
+    """A waiver that is not needed is not used, and not recorded."""
+    file = candidate(site)
+    site.sign(5, "e2e")
+    records = site.records()
+    ended = promote(site, "--waiver", file, "--environment", ENVIRONMENT, "--format", "json")
+    assert ended.code == 0
+    assert ended.document["result"] == "PROMOTED"
+    assert site.records() == records
