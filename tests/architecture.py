@@ -80,6 +80,7 @@ _LAYERS: Final[Mapping[str, Layer]] = {
 ADAPTER_LIBRARIES: Final[Mapping[str, frozenset[str]]] = {
     "archives": frozenset({"re2", "zstandard"}),
     "clock": frozenset(),
+    "cloudevents": frozenset({"urllib3"}),
     "compose": frozenset({"ruamel"}),
     "conditions": frozenset({"cel"}),
     "containers": frozenset(),
@@ -97,12 +98,15 @@ ADAPTER_LIBRARIES: Final[Mapping[str, frozenset[str]]] = {
     "ledger": frozenset({"psycopg", "sqlalchemy"}),
     "links": frozenset({"in_toto"}),
     "owncode": frozenset(),
+    "page": frozenset({"jinja2"}),
     "probes": frozenset(),
     "process": frozenset(),
     "programs": frozenset(),
+    "prometheus": frozenset({"prometheus_client"}),
     "registry": frozenset({"oras", "requests", "typing_extensions", "urllib3"}),
     "reports": frozenset({"defusedxml"}),
     "sigstore": frozenset({"cryptography", "requests", "rfc3161_client", "sigstore", "sigstore_models", "tuf"}),
+    "spans": frozenset({"opentelemetry"}),
     "state": frozenset(),
     "templates": frozenset({"jinja2"}),
 }
@@ -112,7 +116,8 @@ SHARED_BY_ADAPTERS: Final = frozenset({"containers", "deadline", "files", "progr
 """What every adapter may import although it is one: it needs no library and no other adapter."""
 
 HEAVY: Final = frozenset(
-    {"cel", "id", "in_toto", "jinja2", "jsonschema", "junitparser", "nacl", "oras", "psycopg", "requests"}
+    {"cel", "id", "in_toto", "jinja2", "jsonschema", "junitparser", "nacl", "oras"}
+    | {"opentelemetry", "prometheus_client", "psycopg", "requests"}
     | {"rfc3161_client", "rich", "re2", "sigstore", "sigstore_models", "sqlalchemy", "tuf", "zstandard"}
 )
 """Libraries that take long to load: imported inside the function that uses them."""

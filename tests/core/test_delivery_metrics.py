@@ -171,7 +171,8 @@ def test_a_duration_that_no_clock_can_give_is_left_out() -> None:
 @given(st.lists(st.sampled_from(["succeeded", "failed", "error", "refused policy", "superseded"]), max_size=10))
 def test_no_counter_falls(ends: list[str]) -> None:
     """With every record each counter, and each bucket of a histogram, stays or rises, and no series vanishes."""
-    book, before = Book(), {}
+    book = Book()
+    before: dict[Any, float] = {}
     for place, end in enumerate(ends):
         book.deliver(release(place), end)
         now = counted(book)

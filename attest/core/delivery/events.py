@@ -41,6 +41,16 @@ class CloudEvent:
     """In the JSON format of CloudEvents."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """How far the events of a ledger were told."""
+
+    seq: int
+    """The last record all of whose events were told."""
+    hash: Digest
+    """Its hash: another ledger with as many records is another ledger."""
+
+
 class _Said(NamedTuple):
     """An event without its envelope."""
 
