@@ -225,7 +225,7 @@ def test_the_known_differences_of_podman(name: str, driver: str, tmp_path: Path)
 
 
 def test_why_a_hard_link_may_not_bring_rights(tmp_path: Path) -> None:
-    """Podman makes a file set-user-id by the header of a hard link to it, umoci does not, and so we refuse the layer."""
+    """Podman makes a file set-user-id by the header of a hard link to it, umoci does not: so the layer is refused."""
     archives = [tar([File("a", b"1", mode=0o755), hard_link("b", "a", mode=0o4755)])]
     layout = stored(tmp_path, archives)
     with podman_mount(layout, TAG, driver="vfs") as mounted:

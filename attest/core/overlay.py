@@ -56,7 +56,7 @@ class Entry:
     content: Source | None
     """Of a regular file: where its bytes are. Hard links share it."""
     hard_link: str | None = None
-    """For a hard link, the path that it names."""
+    """For a hard link, the path of the file that it and the links between lead to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,11 @@ class Overlay:
     def hidden(self) -> Sequence[Hidden]:
         """Everything but directories that a later layer deleted or replaced, in the order of its hiding."""
         return self._hidden
+
+    def real(self, path: str) -> str | None:
+        """The path without links of what a program finds that opens this path now; None where nothing is."""
+        found = self._find(path, follow=True)
+        return None if found is None else found[1]
 
     # Finding
 
@@ -254,7 +259,8 @@ class Overlay:
             if node.member is None or node.children is not None:
                 raise _bad_link(member)
             _check_rights(member, node.member)
-            links.written[link] = self._write(links.paths[link], node.member, layer, node.content, real)
+            first = node.hard_link or real  # what a link of links is called by stays the same
+            links.written[link] = self._write(links.paths[link], node.member, layer, node.content, first)
 
     def _hide(self, path: str, node: _Node, layer: int, *, replaced: bool) -> None:
         if node.children is None:

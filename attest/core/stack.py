@@ -30,7 +30,7 @@ from attest.core.oci import Manifest
 from attest.core.overlay import Entry, LayerInvalid, Overlay, Source
 from attest.core.packages.history import Database, Kept, package_history
 from attest.core.packages.installed import Distribution, parse_os_release
-from attest.core.packages.places import database_at, size_limit
+from attest.core.packages.places import FILES, FOLDERS, database_at, size_limit
 from attest.core.reference import Digest
 from attest.core.tarball import Member, MemberType
 from attest.errors import LimitExceeded, StoreMisbehaved
@@ -176,6 +176,12 @@ class Stack:
             yield from self._kept_at(entry, None, effective)
         for hidden in self._overlay.hidden:
             yield from self._kept_at(hidden.entry, hidden.hidden_by, effective)
+        for path in (*(file for file in FILES if file not in effective), *FOLDERS):
+            real = self._overlay.real(path)
+            if real is not None and real != path and database_at(real) is None:
+                database = Database.unreadable(f"it is {_shown(path)} to programs, through a link")
+                layer = effective[real].layer if real in effective else 0
+                yield Kept(path=_shown(real), database=database, layer=layer, hidden_by=None)
 
     def _kept_at(self, entry: Entry, hidden_by: int | None, effective: dict[str, Entry]) -> Iterator[Kept]:
         if entry.member is None or entry.member.type is MemberType.DIRECTORY or database_at(entry.path) is None:
@@ -207,13 +213,13 @@ class Stack:
             if passwd is not None:
                 accounts = parse_passwd(passwd, self._content(effective, _SHADOW))
         except AccountsInvalid as error:
-            unread.append(_unread("accounts", effective[_ACCOUNTS], str(error)))
+            unread.append(self._unread("accounts", _ACCOUNTS, effective, str(error)))
         try:
             group = self._content(effective, _GROUP)
             if group is not None:
                 groups = parse_group(group)
         except AccountsInvalid as error:
-            unread.append(_unread("groups", effective[_GROUP], str(error)))
+            unread.append(self._unread("groups", _GROUP, effective, str(error)))
         return accounts, groups
 
     def _content(self, effective: dict[str, Entry], path: str) -> bytes | None:
@@ -224,11 +230,18 @@ class Stack:
         """
         entry = effective.get(path)
         if entry is None:
+            if self._overlay.real(path) is not None:
+                raise AccountsInvalid(f"/{path} is reached through a linked folder")
             return None
         content = None if entry.content is None else self._small.get(entry.content)
         if content is None:
             raise AccountsInvalid(f"/{path} is a link to something else, or no regular file")
         return content
+
+    def _unread(self, what: str, path: str, effective: dict[str, Entry], reason: str) -> Unread:
+        there = path if path in effective else self._overlay.real(path) or ""
+        layer = effective[there].layer if there in effective else 0
+        return Unread(what=what, path=_shown(path), layer=layer, reason=reason)
 
     # Secrets
 
@@ -281,10 +294,6 @@ def _capabilities(member: Member) -> str | None:
 
 def _named(config: ReadConfig, manifest: Manifest, name: str) -> str | None:
     return manifest.annotations.get(name) or config.config.labels.get(name) or None
-
-
-def _unread(what: str, entry: Entry, reason: str) -> Unread:
-    return Unread(what=what, path=_shown(entry.path), layer=entry.layer, reason=reason)
 
 
 def _shown(path: str) -> str:

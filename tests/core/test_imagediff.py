@@ -69,12 +69,13 @@ def test_packages_and_executables_with_layer_and_step() -> None:
 def test_files_in_words() -> None:
     """Files that came, went or changed say what they are, and in what they differ."""
     before = image(("ADD", [folder("d"), File("d/a", b"1"), symlink("l", "d/a"), File("g"), File("same")]))
+    link = dataclasses.replace(hard_link("h", "d/a", mode=0o600), uid=1)
     after = image(
         ("COPY", [folder("d", 0o700), File("d/a", b"12", mode=0o600, uid=1), File("new", b"x"), File("same")]),
         (
             "RUN ln",
             [
-                dataclasses.replace(hard_link("h", "d/a", mode=0o600), uid=1),
+                link,
                 symlink("s", "/etc"),
                 File("l", pax=CAPABILITY),
             ],

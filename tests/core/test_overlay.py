@@ -135,7 +135,7 @@ def test_hard_links_keep_content() -> None:
         "kept": Source(0, 2),
         "m": None,
     }
-    assert (found["two"].hard_link, found["kept"].hard_link, found["new"].hard_link) == ("one", "low", None)
+    assert (found["two"].hard_link, found["kept"].hard_link, found["new"].hard_link) == ("new", "low", None)
     assert [each.entry.path for each in overlay.hidden] == ["low", "a"]
 
 

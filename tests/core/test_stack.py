@@ -174,6 +174,51 @@ def test_what_cannot_be_read_is_told() -> None:
     assert found.groups == ()
 
 
+def test_what_programs_reach_through_links_is_told() -> None:
+    """Databases and accounts that stand elsewhere, behind a linked folder, are never taken for missing ones."""
+    found = facts(
+        layer(folder("usr/db"), File("usr/db/status", dpkg("gcc")), folder("usr/d"), File("usr/d/gcc", dpkg("gcc"))),
+        layer(symlink("var/lib/dpkg", "../../usr/db"), symlink("usr/db/status.d", "/usr/d")),
+        layer(File("conf/passwd", b"root::0:0::/:\n"), File("conf/group", b"root::0:\n"), symlink("etc", "conf")),
+    )
+    assert [(each.what, each.path, each.layer) for each in found.unread] == [
+        ("packages", "/usr/d", 0),
+        ("packages", "/usr/db/status", 0),
+        ("accounts", "/etc/passwd", 2),
+        ("groups", "/etc/group", 2),
+    ]
+
+
+def test_links_that_lead_to_what_is_read_are_no_trouble() -> None:
+    """Where a link leads from one place of a database to another, as merged /usr has it, it is read there."""
+    found = facts(
+        layer(
+            symlink("lib", "usr/lib"),
+            File("usr/lib/apk/db/installed", b"P:a\nV:1\n"),
+            symlink("var/lib/dpkg", "nowhere"),
+            symlink("etc", "nowhere"),
+        )
+    )
+    assert [each.name for each in found.packages] == ["a"]
+    assert found.unread == ()
+
+
+def test_the_root_in_the_place_of_a_folder_of_databases() -> None:
+    """Whatever a link for the folder leads to, it is told, be it the root that no layer describes."""
+    found = facts(layer(symlink("var/lib/dpkg/status.d", "/")))
+    assert [(each.what, each.path, each.layer) for each in found.unread] == [("packages", "/", 0)]
+
+
+def test_a_hard_link_to_a_hard_link_is_called_by_the_file() -> None:
+    """However many links lead to a file, and whatever of them is deleted, each names the file."""
+    found = facts(
+        layer(File("busybox", b"1"), hard_link("a", "busybox")),
+        layer(hard_link("b", "a")),
+        layer(File(".wh.a"), File(".wh.busybox")),
+    )
+    assert [(file.path, file.hard_link) for file in found.files] == [("/b", "/busybox")]
+
+
 def test_accounts_are_those_of_the_top() -> None:
     """The accounts are read from the files that a container sees."""
     found = facts(

@@ -35,6 +35,10 @@ _FIXED: Final = {
         )
     },
 }
+FOLDERS: Final = ("var/lib/dpkg/status.d",)
+"""Where every file is a database."""
+FILES: Final = tuple(_FIXED)
+"""Where one file is a database, whatever else there is."""
 _STATUS_D: Final = re.compile(r"var/lib/dpkg/status\.d/[^/]+(?<!\.md5sums)")
 _PYTHON: Final = re.compile(r"(?:.*/)?([^/]+\.dist-info/METADATA|[^/]+\.egg-info(?:/PKG-INFO)?)")
 _VENDORED: Final = re.compile(r"(?:^|/)(?:site|dist)-packages/(?:.*/)?[^/]+/[^/]+\.(?:dist|egg)-info(?:$|/)")
