@@ -81,7 +81,7 @@ def _finish(journal: Journal, last: Delivery, presented: Presented | None) -> No
     aged_at = here.aged_at(last.release) if way_back else None
     remembered = journal.remembered
     again = presented if presented is not None and presented.waiver.digest == last.planned.waiver else None
-    judged = judge(site, last.release, remembered=remembered, aged_at=aged_at, everywhere=False, presented=again)
+    judged = judge(site, last.release, remembered=remembered, aged_at=aged_at, everywhere=not way_back, presented=again)
     verdict = record_verdict(judged.verdict, site.policy, aged_at=aged_at)
     match judged.verdict:
         case Passed() | Waived() as passed:
