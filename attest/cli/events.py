@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attest.cli.environments import load_environment
-from attest.cli.options import DEFAULT_TIMEOUT, format_option
+from attest.cli.options import DEFAULT_TIMEOUT, Seconds, format_option
 from attest.cli.streams import complain
 from attest.cli.terminal import escape, json_text
 from attest.errors import EXIT_PASSED, UsageError
@@ -47,7 +47,7 @@ Examples:
 @click.option(
     "--timeout",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True, max=86_400),
+    type=Seconds(zero=False),
     default=DEFAULT_TIMEOUT,
     show_default=True,
     help="Give up, with the rest untold, after this long.",

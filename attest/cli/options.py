@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,6 +13,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_TIMEOUT = 120.0
 LONG_TIMEOUT = 3600.0
 """Where images are moved, which may be many gigabytes."""
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds up to a day."""
+
+    def __init__(self, *, zero: bool) -> None:
+        """With or without 0."""
+        super().__init__(min=0, min_open=not zero, max=86_400)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """NaN is in every range, and no time is ever after it."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+        return seconds
 
 
 def format_option(function: F) -> F:
@@ -87,7 +103,7 @@ def _connection_options(timeout: str, what: str, default: float) -> tuple[Callab
         click.option(
             timeout,
             metavar="SECONDS",
-            type=click.FloatRange(min=0, min_open=True, max=86_400),
+            type=Seconds(zero=False),
             default=default,
             show_default=True,
             help=what,

@@ -18,6 +18,7 @@ from attest import __version__
 from attest.adapters.clock import SystemClock
 from attest.cli.environments import load_environment
 from attest.cli.ledgers import opened
+from attest.cli.options import Seconds
 from attest.cli.policies import load_policy
 from attest.cli.stores import Connection, Stores
 from attest.cli.streams import complain
@@ -72,7 +73,7 @@ def who_options(function: F) -> F:
         click.option(
             "--wait",
             metavar="SECONDS",
-            type=click.FloatRange(min=0, max=86_400),
+            type=Seconds(zero=True),
             default=DEFAULT_WAIT,
             show_default=True,
             help="Wait this long for another deployer of the environment.",

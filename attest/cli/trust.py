@@ -12,7 +12,7 @@ import click
 from attest.adapters.clock import SystemClock
 from attest.adapters.deadline import Deadline
 from attest.adapters.files import read_file, write_file
-from attest.cli.options import DEFAULT_TIMEOUT, format_option
+from attest.cli.options import DEFAULT_TIMEOUT, Seconds, format_option
 from attest.cli.progress import waiting
 from attest.cli.terminal import escape, json_text
 from attest.core import limits
@@ -87,7 +87,7 @@ Examples:
 @click.option(
     "--timeout",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True, max=86_400),
+    type=Seconds(zero=False),
     default=DEFAULT_TIMEOUT,
     show_default=True,
     help="Give up, undecided, after this long.",

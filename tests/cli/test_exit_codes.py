@@ -187,7 +187,6 @@ def test_ctrl_c_ends_a_command_that_waits_for_a_registry(verb: str, tmp_path: Pa
         ["verify", "registry.example.org/a@sha256:" + 64 * "0"],
         ["verify", "registry.example.org/a@sha256:" + 64 * "0", "--policy", "p.yaml", "--format", "yaml"],
         ["verify", "registry.example.org/a@sha256:" + 64 * "0", "--policy", "p.yaml", "--timeout", "0"],
-        ["verify", "registry.example.org/a@sha256:" + 64 * "0", "--policy", "p.yaml", "--timeout", "nan"],
         ["verify", "registry.example.org/a@sha256:" + 64 * "0", "--policy", "no-such-file.yaml"],
         ["verify", "not a reference", "--policy", "p.yaml"],
         ["sign", "registry.example.org/a@sha256:" + 64 * "0", "--lane", "unit", "--key", "no-such.key"],
@@ -203,6 +202,24 @@ def test_a_wrong_command_line_is_2(arguments: list[str], tmp_path: Path) -> None
     assert ended.code == 2, ended.err
     assert ended.err
     assert ended.raw == b""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["verify", "IMAGE", "--policy", "p.yaml"], "--timeout"),
+        (["promote", "IMAGE", "--policy", "p.yaml", "--to", "PLACE"], "--timeout"),
+        (["trust", "init", "folder"], "--timeout"),
+        (["deploy", "environment.yaml"], "--store-timeout"),
+        (["deploy", "environment.yaml"], "--wait"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+def test_a_time_that_never_ends_is_2(arguments: list[str], option: str, value: str, tmp_path: Path) -> None:
+    """What is no number of seconds is refused by its name: no comparison with NaN ever says that the time is over."""
+    ended = attest(*arguments, option, value, cwd=tmp_path)
+    assert (ended.code, f"'{option}'" in ended.err) == (2, True), ended.err
 
 
 def test_a_reader_that_goes_away_is_undecided(tmp_path: Path) -> None:
