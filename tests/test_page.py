@@ -21,7 +21,7 @@ from attest.core.delivery.services import RecordedService
 from attest.core.targets import Match
 from tests.cli.test_hostile_text import HOSTILE
 from tests.core.make import NOW
-from tests.core.make_delivery import ENVIRONMENT, Book, planned, release, seen
+from tests.core.make_delivery import ENVIRONMENT, Book, planned, release, seen, waived, waiver
 from tests.core.make_story import HOUR, about, of, story
 
 MARKUP: Final = (
@@ -148,6 +148,18 @@ def test_it_says_who_vouched_for_what() -> None:
         assert words.lower() in text.lower()
     assert book.head is not None
     assert book.head.hash in text
+
+
+def test_a_waiver_is_loud() -> None:
+    """Who let it through without what, why, and until when; a delivery by a waiver is never shown as one that passed."""
+    book = Book()
+    number = book.deliver(release(1), "planned", waiver=waiver().digest)
+    book.write(waived(number, release(1)))
+    text = " ".join(" ".join(Reader(rendered(book)).text).split())
+    for words in (waiver().digest, waiver().ticket, waiver().reason, *waiver().lanes, *waiver().signers):
+        assert words in text
+    assert "verdict waived at" in text
+    assert "verdict passed at" not in text
 
 
 def test_it_shows_figures() -> None:

@@ -20,6 +20,7 @@ from attest.cli.environments import load_environment
 from attest.cli.ledgers import opened
 from attest.cli.options import Seconds
 from attest.cli.policies import load_policy
+from attest.cli.spans import traced
 from attest.cli.stores import Connection, Stores
 from attest.cli.streams import complain
 from attest.cli.terminal import escape
@@ -118,7 +119,7 @@ def site(file: str, connection: Connection, who: Who) -> Iterator[Site]:
     environment = load_environment(file)
     policy = load_policy(environment.policy, timeout=connection.timeout)
     target, look_inside = open_target(environment)
-    with _ledger(environment, connection, who) as ledger:
+    with _ledger(environment, connection, who) as ledger, traced(environment.name, ledger):
         yield Site(
             environment=environment,
             policy=policy,
@@ -212,7 +213,11 @@ def _ledger(environment: Environment, connection: Connection, who: Who) -> Itera
         signer: KeySigner = open_signer(place.signer, who.password_file)
         keyring = Keyring([signer.public])
         before = ledger.head()
-        agree(ledger, heads_in(Stores(connection), place.head, keyring=keyring))
+        heads = heads_in(Stores(connection), head, keyring=keyring)
+        agree(ledger, heads)
+        if before is not None and not heads.kept:
+            problem = f"the ledger has {before.seq} records, and {head} keeps no signed head of it"
+            complain(f"{environment.name}: {problem}: what was cut off its end would not show")
 
         def publish() -> None:
             if ledger.head() == before:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from attest.core.delivery.fold import fold
 from attest.core.delivery.metrics import Family, Shape, Value, metrics, unbelieved
 from attest.core.delivery.records import Frozen, Kind, Observation
+from attest.core.delivery.verdicts import Decision
 from attest.core.delivery.view import status
 from attest.core.targets import Match, Observed
 from tests.core.make import NOW, digest
-from tests.core.make_delivery import ENVIRONMENT, Book, release, seen
+from tests.core.make_delivery import ENVIRONMENT, Book, release, seen, verified, waiver
 from tests.core.make_story import HOUR, NAMES, Story, about, no, of, story
 from tests.core.test_delivery_decisions import environment
 from tests.core.test_delivery_view import observed as running
@@ -108,6 +109,16 @@ def test_an_image_that_no_verdict_is_about_did_not_pass() -> None:
     book = Book()
     book.deliver(release(1), verdicts={"images": ()})
     assert values(families(book)["attest_verify_total"]) == {("app", "refused", ""): 1}
+
+
+def test_a_waiver_is_no_pass() -> None:
+    """An image that runs by a waiver is counted as waived, with what it lacks; nobody takes it for one that passed."""
+    book = Book()
+    refused = no(release(1))
+    changes = {"decision": Decision.WAIVED, "images": refused.images, "waiver": waiver()}
+    number = book.deliver(release(1), "planned", waiver=waiver().digest)
+    book.write(verified(number, release(1), **changes))
+    assert values(families(book)["attest_verify_total"]) == {("app", "waived", "result-failed"): 1}
 
 
 def test_a_refusal_of_the_image_comes_before_its_lanes() -> None:

@@ -161,7 +161,7 @@ def _verify(environment: Environment, line: Timeline) -> Family:
             found = {image.image: image for image in one.payload.verdict.images}
             for service, image in images.items():
                 counts[environment.name, service, *_judged(one.payload.verdict, found.get(image))] += 1
-    what = "Verdicts on images, by the first reason of a refusal."
+    what = "Verdicts on images, by the first reason why one did not pass."
     return _counter("attest_verify_total", what, ("environment", "service", "result", "reason"), counts)
 
 
@@ -172,7 +172,8 @@ def _judged(verdict: RecordedVerdict, image: RecordedImage | None) -> tuple[str,
         reasons += [one.reason for one in image.refusals]
         reasons += [lane.reason for lane in image.lanes if lane.state is not State.PRESENT]
     if image is None or reasons:
-        return str(Decision.REFUSED), str(reasons[0]) if reasons else ""
+        waived = verdict.decision is Decision.WAIVED and image is not None
+        return str(Decision.WAIVED if waived else Decision.REFUSED), str(reasons[0]) if reasons else ""
     return str(Decision.PASSED), ""
 
 
