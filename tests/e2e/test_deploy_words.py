@@ -279,6 +279,20 @@ def test_the_head_of_the_ledger_is_signed_and_compared(olareg: Registry, tmp_pat
         assert site.asked() == before
 
 
+def test_a_place_that_lost_all_heads_is_told_of(olareg: Registry, tmp_path: Path) -> None:
+    """Where a ledger with records has no signed head to be compared with, that is said; a new ledger needs none."""
+    lost = "keeps no signed head of it"
+    with staging(tmp_path, olareg) as site:
+        site.write(signer=f", signer: keys/gate.key, head: {olareg.fresh_repository()}")
+        site.release(1)
+        for _ in range(2):
+            ended = site.deploy(1)
+            assert (ended.code, lost in ended.err) == (0, False), ended.err
+        site.write(signer=f", signer: keys/gate.key, head: {olareg.fresh_repository()}")
+        ended = site.deploy(1)
+        assert (ended.code, lost in ended.err) == (0, True), ended.err
+
+
 def _cut(file: Path, *, keep: int) -> bool:
     """Take the end of a ledger away, as somebody who owns the database can."""
     with contextlib.closing(sqlite3.connect(file)) as database:
