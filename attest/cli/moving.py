@@ -35,13 +35,13 @@ from attest.ops.copy import Tally
 from attest.ops.delivery.waived import record_promotion
 from attest.ops.load import names_platforms
 from attest.ops.named import Named
-from attest.ops.promote import Delivered, Move, Promotion, Task, decide, promote
+from attest.ops.promote import Delivered, Move, Promotion, Task, Waiving, decide, promote
 from attest.ops.reading import Reading
 from attest.ports import Signer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiving:
+class Exemption:
     """A waiver, the environment that it is for, and how its ledger is reached."""
 
     presented: Presented
@@ -62,12 +62,11 @@ class Waiving:
                     hint="a waiver is for an environment: promote to the repositories that its services are bound to",
                 )
 
-    def record(self, waived: Waived, moves: Sequence[Move]) -> None:
-        """Have it in the environment's ledger, before anything moves.
+    def waiving(self, moves: Sequence[Move]) -> Waiving:
+        """The waiver for a promotion, with which each use of it is recorded."""
+        return Waiving(presented=self.presented, record=lambda waived: self._record(waived, moves))
 
-        Raises:
-            LedgerError: it cannot be recorded, so nothing may move.
-        """
+    def _record(self, waived: Waived, moves: Sequence[Move]) -> None:
         images = [RegistryImage(repository=one.place.repository, digest=one.digest) for one in moves]
         with desk_of(self.environment, self.connection, self.who) as place:
             record_promotion(place, waived, images)
@@ -88,7 +87,7 @@ class Asked:
     password_file: str | None
     state: str | None
     output: str
-    waiving: Waiving | None
+    exemption: Exemption | None
     """Where a waiver is presented."""
     timeout: float
     """Seconds that fetching what the policy names may take."""
@@ -120,8 +119,8 @@ def move(reading: Reading, document: Document, asked: Asked, *, source: Stores, 
     """Promote the images that are being read, if they pass; print what became of it, and return the exit code."""
     policy = finish_policy(document, timeout=asked.timeout)
     check_places(policy, [one.place for one in asked.moves])
-    if asked.waiving is not None:
-        asked.waiving.check(asked.moves)
+    if asked.exemption is not None:
+        asked.exemption.check(asked.moves)
     signer = _signer(asked)
     clock = SystemClock()
     tally = Tally()
@@ -132,18 +131,31 @@ def move(reading: Reading, document: Document, asked: Asked, *, source: Stores, 
         platforms=names_platforms(document),
         commit=asked.commit,
         remembered=_observe(asked.state, policy),
-        presented=None if asked.waiving is None else asked.waiving.presented,
+        waiving=None if asked.exemption is None else asked.exemption.waiving(asked.moves),
         signer=signer,
     )
+
+    def record(waived: Waived) -> None:
+        assert asked.waiving is not None  # noqa: S101 - nothing else makes a Waived
+        asked.waiving.record(waived, asked.moves)
+
     promotion: Promotion | None = None
     with watching(lambda: _progress(tally)):
         verdict = decide(reading, task, clock=clock)
         if isinstance(verdict, Waived):
-            assert asked.waiving is not None  # noqa: S101 - nothing else makes a Waived
-            asked.waiving.record(verdict, asked.moves)
+            record(verdict)
         match verdict:
             case Passed() | Waived():
-                promotion = promote(verdict, asked.moves, task, source=source, target=target, clock=clock, tally=tally)
+                promotion = promote(
+                    verdict,
+                    asked.moves,
+                    task,
+                    source=source,
+                    target=target,
+                    clock=clock,
+                    tally=tally,
+                    record=record,
+                )
             case Refused() | PassedThen():
                 pass
     _print(verdict, promotion, policy, asked)

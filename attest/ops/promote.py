@@ -2,10 +2,10 @@
 
 1. the destinations are places that the policy speaks for;   2. the verdict at the source is `Passed`, or `Waived`;
 3. no tag stands for another image;                          4. images and everything attached to them are copied;
-5. the verdict at the destination is `Passed`;               6. the receipt is attached;    7. the tags are written.
+5. the verdict at the destination is one of these, too;      6. the receipt is attached;    7. the tags are written.
 
 Up to 3 nothing is changed. What ends later leaves content that no tag names, and the same command goes on there. Where
-the verdict at the destination is not `Passed`, nothing gets a receipt or a tag.
+the verdict at the destination is a refusal, nothing gets a receipt or a tag.
 """
 
 from __future__ import annotations
@@ -60,6 +60,15 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiving:
+    """A waiver that is presented, and how it is recorded that something goes by it."""
+
+    presented: Presented
+    record: Callable[[Waived], None]
+    """Durable when it returns; what goes by the waiver happens after that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """What a promotion is to do, besides which images."""
 
@@ -72,7 +81,7 @@ class Task:
     commit: str | None = None
     """The source commit that a release file names."""
     remembered: Remembered | None = None
-    presented: Presented | None = None
+    waiving: Waiving | None = None
     """A waiver by which lanes may be lacking."""
     signer: Signer | None = None
     """Of the receipt, where there is to be one."""
@@ -107,11 +116,15 @@ def promote(
     target: CopyStore,
     clock: Clock,
     tally: Tally,
+    record: Callable[[Waived], None],
 ) -> Promotion:
     """Steps 3 to 7 for a release that has passed, or was waived; `target` may write.
 
+    What the destination lacks and the source did not, which is waived as well, goes to `record` before step 6.
+
     Raises:
         UsageError: no tag can be written in this format.
+        LedgerError: that it goes by a waiver cannot be recorded.
         TagTaken: a tag stands for another image. Before anything moved, unless somebody wrote it meanwhile.
         StoreError, LimitExceeded, DeadlineExceeded: it was broken off, and may be done again.
     """
@@ -127,6 +140,7 @@ def promote(
                 f"{move.place.tag(tag)} stands for {present}, not {move.digest}; nothing was moved",
                 hint="a tag of a promotion is never moved; find out who wrote it, or use another --tag-format",
             )
+    _record(task, passed)
     tally.stage = "looking for what there is to copy"
     sources = [source.copy_source(move.source.reference) for move in moves]
     first = [discover(one) for one in sources]
@@ -141,6 +155,8 @@ def promote(
     receipt = None
     match verdict:
         case Passed() | Waived():
+            if isinstance(verdict, Waived) and not set(verdict.lacking) <= _lacking(passed):
+                record(verdict)
             receipt = _attach_receipt(verdict, moves, plans, overheard.bundles, task, target)
             tally.stage = "writing tags"
             for there, tag, plan in zip(targets, tags, plans, strict=True):
@@ -154,18 +170,30 @@ def promote(
     return Promotion(verdict=verdict, images=images, receipt=receipt)
 
 
+def _lacking(allowed: Allowed) -> frozenset[str]:
+    return frozenset(allowed.lacking) if isinstance(allowed, Waived) else frozenset()
+
+
 def decide(reading: Reading, task: Task, *, clock: Clock) -> Answer:
     """The verdict on the images that are being read, at their source or at their destination.
 
     Raises:
         StoreError, LimitExceeded, DeadlineExceeded: it could not be decided.
     """
-    if task.presented is None:
+    if task.waiving is None:
         question = Question(commit=task.commit, remembered=task.remembered)
         return verify(reading, task.policy, question, clock=clock)
     return verify_waived(
-        reading, task.policy, task.presented, commit=task.commit, remembered=task.remembered, clock=clock
+        reading, task.policy, task.waiving.presented, commit=task.commit, remembered=task.remembered, clock=clock
     )
+
+
+def _record(task: Task, verdict: Allowed) -> None:
+    """Have it recorded where something goes by a waiver, before it does."""
+    if isinstance(verdict, Waived):
+        if task.waiving is None:
+            raise InternalError("a waiver that nobody presented")
+        task.waiving.record(verdict)
 
 
 def _verify_there(store: Reads, moves: Sequence[Move], task: Task, clock: Clock) -> Answer:

@@ -389,6 +389,25 @@ def test_a_waiver_moves_images_only_to_its_environment(site: Staging) -> None:
     assert site.records() == records
 
 
+def test_what_only_the_destination_lacks_is_recorded_before_it_is_tagged(site: Staging) -> None:
+    """Passed where it came from, failed where it goes to: the ledger has the waiver, or there is no tag."""
+    file = candidate(site)
+    site.sign(5, "e2e")
+    assert promote(site, "--tag-format", "{digest}").code == 0
+    site.scene.sign("e2e", "--result", "failed", "--run-id", "2", image=at_destination(site))
+    given = ("--waiver", file, "--environment", ENVIRONMENT)
+    ended = promote(site, *given)
+    assert (ended.code, "WAIVED: e2e, by boss" in ended.err) == (0, True), ended.err
+    assert [one["what"] for one in site.history()].count("waived") == 1
+    for part in site.folder.glob("ledger.db*"):
+        part.unlink()
+    ended = promote(site, *given, "--tag-format", "again-{digest12}")
+    assert ended.code == 3, ended.out
+    tags = site.registry.ask("GET", f"/v2/{parse_repository(site.repository('app')).path}/tags/list").body
+    assert b'"sha-' in tags
+    assert b'"again-' not in tags
+
+
 def test_nothing_moves_that_cannot_be_recorded(site: Staging) -> None:
     """Without its ledger an environment gets nothing by a waiver."""
     file = candidate(site)
