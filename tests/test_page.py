@@ -151,7 +151,7 @@ def test_it_says_who_vouched_for_what() -> None:
 
 
 def test_a_waiver_is_loud() -> None:
-    """Who let it through without what, why, and until when; a delivery by a waiver is never shown as one that passed."""
+    """Who let it through without what, why, and until when; a delivery by a waiver is not shown as one that passed."""
     book = Book()
     number = book.deliver(release(1), "planned", waiver=waiver().digest)
     book.write(waived(number, release(1)))

@@ -56,14 +56,14 @@ def send(spans: Sequence[Span], *, version: str) -> None:
     tracer = provider.get_tracer("attest", version)
     for span in spans:
         _make(tracer, span, parent)
-    provider.shutdown()  # type: ignore[no-untyped-call]  # the SDK has types for a part of itself
+    provider.shutdown()
     exporter = OTLPSpanExporter(timeout=_SECONDS)
     try:
         taken = exporter.export(made.get_finished_spans()) is SpanExportResult.SUCCESS
     except Exception as error:
         raise ServiceFailed(f"the collector did not take the spans: {error}") from error
     finally:
-        exporter.shutdown()
+        exporter.shutdown()  # type: ignore[no-untyped-call]  # the SDK has types for a part of itself
     if not taken:
         raise ServiceFailed("the collector did not take the spans", hint="what was delivered is delivered all the same")
 

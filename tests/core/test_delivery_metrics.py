@@ -115,7 +115,7 @@ def test_a_waiver_is_no_pass() -> None:
     """An image that runs by a waiver is counted as waived, with what it lacks; nobody takes it for one that passed."""
     book = Book()
     refused = no(release(1))
-    changes = {"decision": Decision.WAIVED, "images": refused.images, "waiver": waiver()}
+    changes: dict[str, Any] = {"decision": Decision.WAIVED, "images": refused.images, "waiver": waiver()}
     number = book.deliver(release(1), "planned", waiver=waiver().digest)
     book.write(verified(number, release(1), **changes))
     assert values(families(book)["attest_verify_total"]) == {("app", "waived", "result-failed"): 1}

@@ -92,6 +92,15 @@ def test_releases_follow_each_other() -> None:
     assert found[2].text == ""  # no room for it
 
 
+@pytest.mark.parametrize("end", ["planned", "refused policy"])
+def test_what_was_never_applied_is_no_release_that_ran(end: str) -> None:
+    """Where nothing was told to the target yet, there are marks, and nothing that ran."""
+    book = Book()
+    book.deliver(release(1), end)
+    found = drawn(book)
+    assert (len(found.marks), found.releases) == (1, ())
+
+
 def test_what_goes_on_is_busy() -> None:
     """A delivery that is not over is drawn up to now, and its mark says its state."""
     book = Book()

@@ -216,7 +216,7 @@ def _releases(line: Timeline, scale: Scale, now: datetime) -> Iterator[Bar]:
     """What the environment was told to run, one after the other, each until it was told something else."""
     told = [(course, began) for course in line.courses if (began := course.when(Phase.APPLYING)) is not None]
     ends = [*(began for _, began in told[1:]), now]
-    for (course, began), end in zip(told, ends, strict=True):
+    for (course, began), end in zip(told, ends, strict=False):  # one end too many where nothing was told
         bar = _bar(scale, began, max(began, end), _colour(course), title_of(course), course.number)
         text = release_name(course.delivery)
         yield replace(bar, text=text) if bar.width >= _LETTER * (len(text) + 1) else bar
