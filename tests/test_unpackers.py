@@ -143,7 +143,13 @@ def check_against_umoci(layers: Layers) -> None:
     except LayerInvalid:
         assume(False)
     with tempfile.TemporaryDirectory() as root:
-        unpacked = umoci(stored(Path(root), archives), TAG, Path(root, "unpacked"))
+        try:
+            unpacked = umoci(stored(Path(root), archives), TAG, Path(root, "unpacked"))
+        except (
+            PartError
+        ) as error:  # "Extracting a layer with hardlink references to files outside of the layer may fail."
+            assume(": link: " not in str(error))
+            raise
     assert without_empty(unpacked) == without_empty(seen)
 
 

@@ -36,6 +36,10 @@ class LayerInvalid(ValueError):
     """A layer holds what no layer may hold."""
 
 
+class _Endless(LayerInvalid):
+    """A path goes through more symbolic links than anybody follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where content lies: the layer from 0, and the number of the member in it."""
@@ -124,7 +128,7 @@ class Overlay:
         links = _HardLinks(members, paths, by_path, {}, {})
         for number in hard_links:
             if (target := _normal(members[number].link)) not in by_path:
-                found = self._find(target, follow=False)
+                found = self._look(target)
                 if found is not None:
                     links.lower[number] = found
         for number in sorted(whiteouts):
@@ -149,13 +153,27 @@ class Overlay:
 
     def real(self, path: str) -> str | None:
         """The path without links of what a program finds that opens this path now; None where nothing is."""
-        found = self._find(path, follow=True)
+        try:
+            found = self._find(path, follow=True)
+        except _Endless:
+            return None
         return None if found is None else found[1]
 
     # Finding
 
+    def _look(self, path: str) -> tuple[_Node, str] | None:
+        """The node at a path, if one can be reached; the last link is not followed."""
+        try:
+            return self._find(path, follow=False)
+        except _Endless:
+            return None
+
     def _find(self, path: str, *, follow: bool) -> tuple[_Node, str] | None:
-        """The node at a path and its real path, links in it followed, the last one only with `follow`."""
+        """The node at a path and its real path, links in it followed, the last one only with `follow`.
+
+        Raises:
+            _Endless: there are too many, or they lead in a circle (ELOOP, path_resolution(7)).
+        """
         node, real = self._root, ""
         waiting = [part for part in reversed(path.split("/")) if part]
         stack: list[tuple[_Node, str]] = []
@@ -169,12 +187,12 @@ class Overlay:
                 continue
             if node.children is None or (child := node.children.get(part)) is None:
                 return None
-            is_link = child.member is not None and child.member.type is MemberType.SYMLINK
-            if is_link and (waiting or follow):
+            member = child.member
+            if member is not None and member.type is MemberType.SYMLINK and (waiting or follow):
                 links += 1
-                if links > _LINKS or child.member is None:
-                    return None
-                target = child.member.link
+                if links > _LINKS:
+                    raise _Endless(f"the path {_shown(path)} goes through symbolic links without an end")
+                target = member.link
                 if target.startswith("/"):
                     node, real, stack = self._root, "", []
                 waiting.extend(reversed(target.split("/")))
@@ -252,7 +270,7 @@ class Overlay:
                 node, real = links.written[named], links.paths[named]
             else:
                 # The last resort leads through a link that this layer brought.
-                found = links.lower.get(link) or self._find(_normal(member.link), follow=False)
+                found = links.lower.get(link) or self._look(_normal(member.link))
                 if found is None:
                     raise _bad_link(member)
                 node, real = found

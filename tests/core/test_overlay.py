@@ -169,7 +169,8 @@ REFUSED = {
     "through a link of its own": ([member("a", SYMLINK, "b"), member("a/b")], "go through 'a'"),
     "through a lower file": ([member("low/b")], "goes through 'low', which is no directory"),
     "through a link to nowhere": ([member("dangling/b")], "goes through 'dangling'"),
-    "through a link to itself": ([member("loop/b")], "goes through 'loop'"),
+    "through a link to itself": ([member("loop/b")], "links without an end"),
+    "a whiteout through a link to itself": ([member("loop/.wh.b")], "links without an end"),
     "the root as a file": ([member("./")], "root"),
     "a whiteout of nothing": ([member(".wh.")], "nothing that can be"),
     "a whiteout of the folder": ([member("d/.wh..")], "nothing that can be"),
@@ -190,6 +191,7 @@ REFUSED = {
     "a link with a group of its own": ([replace(member("a", HARD_LINK, "low"), gid=1)], "another mode"),
     "a link with a capability of its own": ([replace(member("a", HARD_LINK, "low"), capability=b"1")], "capability"),
     "a link to itself": ([member("a", HARD_LINK, "a")], "no file there"),
+    "a link to what cannot be reached": ([member("a", HARD_LINK, "loop/b")], "no file there"),
 }
 
 
@@ -226,3 +228,9 @@ def test_a_path_of_two_thousand_folders() -> None:
     long = "x" * 300
     with pytest.raises(LayerInvalid, match=r"x\.\.\.'"):
         stacked([member(long), member(long)])
+
+
+def test_what_a_program_opens() -> None:
+    """A path is opened through its links; where they lead in a circle, or to nothing, nothing is."""
+    overlay = stacked([member("d/file"), member("l", SYMLINK, "d"), member("loop", SYMLINK, "loop")])
+    assert [overlay.real(path) for path in ("l/file", "l/absent", "loop", "loop/a")] == ["d/file", None, None, None]
