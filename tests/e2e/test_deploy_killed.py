@@ -48,8 +48,8 @@ class Mortal:
             with contextlib.suppress(FileNotFoundError):
                 shutil.copy(self.site.folder / f"{name}.saved", file)
 
-    def run(self, step: int, *arguments: str) -> int:
-        """The exit code of a command that dies at this step; 0 is never reached."""
+    def run(self, step: int, *arguments: str) -> tuple[int, str]:
+        """The exit code of a command that dies at this step, 0 being none, and what it wrote to stderr."""
         done = subprocess.run(
             [sys.executable, "-m", "tests.e2e.mortal_delivery", str(step), *arguments],
             cwd=self.site.folder,
@@ -58,10 +58,10 @@ class Mortal:
             timeout=120,
             check=False,
         )
-        words = done.stderr.decode().split()
-        if SURVIVED in words:
-            self.steps = int(words[-1])
-        return done.returncode
+        said = done.stderr.decode()
+        if SURVIVED in said.split():
+            self.steps = int(said.split()[-1])
+        return done.returncode, said
 
     def deaths(self, *arguments: str, every: int = 1) -> Iterator[int]:
         """Each step of a command at which it is killed, from the same moment; the block is what comes after."""
@@ -71,7 +71,8 @@ class Mortal:
         assert steps > 10
         for step in range(1, steps + 1, every):
             self.return_to_it()
-            assert self.run(step, *arguments) == -signal.SIGKILL
+            code, said = self.run(step, *arguments)
+            assert code == -signal.SIGKILL, said
             yield step
 
     def check(self, *releases: int) -> None:
