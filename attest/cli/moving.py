@@ -135,27 +135,12 @@ def move(reading: Reading, document: Document, asked: Asked, *, source: Stores, 
         signer=signer,
     )
 
-    def record(waived: Waived) -> None:
-        assert asked.waiving is not None  # noqa: S101 - nothing else makes a Waived
-        asked.waiving.record(waived, asked.moves)
-
     promotion: Promotion | None = None
     with watching(lambda: _progress(tally)):
         verdict = decide(reading, task, clock=clock)
-        if isinstance(verdict, Waived):
-            record(verdict)
         match verdict:
             case Passed() | Waived():
-                promotion = promote(
-                    verdict,
-                    asked.moves,
-                    task,
-                    source=source,
-                    target=target,
-                    clock=clock,
-                    tally=tally,
-                    record=record,
-                )
+                promotion = promote(verdict, asked.moves, task, source=source, target=target, clock=clock, tally=tally)
             case Refused() | PassedThen():
                 pass
     _print(verdict, promotion, policy, asked)

@@ -94,7 +94,7 @@ def command(
 
     The policy's `images` have to name the destination too. Exit codes are those of `attest verify`.
     """
-    from attest.cli.moving import Asked, Waiving, choose_moves, move
+    from attest.cli.moving import Asked, Exemption, choose_moves, move
     from attest.cli.policies import open_policy
     from attest.core.promotion import TAG_FORMAT, parse_tag_format
     from attest.errors import UsageError
@@ -117,7 +117,7 @@ def command(
     def stores(*, push: bool) -> Stores:
         return Stores(connection(push=push))
 
-    waiving: Waiving | None = None
+    exemption: Exemption | None = None
     if environment is not None:
         from attest.cli.environments import load_environment
         from attest.cli.sites import DEFAULT_WAIT, Who
@@ -126,7 +126,7 @@ def command(
         presented = read_waiver(waivers, environment=place.name)
         assert presented is not None  # noqa: S101 - they need each other
         who = Who(actor=actor, wait=DEFAULT_WAIT, password_file=None)
-        waiving = Waiving(presented=presented, environment=place, connection=connection(push=False), who=who)
+        exemption = Exemption(presented=presented, environment=place, connection=connection(push=False), who=who)
     source, target = stores(push=False), stores(push=True)
     chosen = choose_images(source, images, repositories, release_file)
     moves = choose_moves(chosen.images, to, release=release_file)
@@ -142,7 +142,7 @@ def command(
             password_file=password_file,
             state=state,
             output=output,
-            waiving=waiving,
+            exemption=exemption,
             timeout=timeout,
         )
         return move(reading, document, asked, source=source, target=target)

@@ -33,7 +33,7 @@ SCHEMA = "attest.waiver/v1"
     epilog="""\b
 Examples:
   attest waive production.yaml --release release.yaml --lane e2e --lifetime 4h --ticket OPS-4711 \\
-      --reason "the runner's browser is broken; login must be mended now" --key boss.key --output waiver.json
+      --reason "the runner is down and login is broken" --key boss.key --output waiver.json
   attest waive production.yaml --countersign waiver.json --key bob.key --output waiver-bob.json
   attest deploy production.yaml --release release.yaml --waiver waiver.json --waiver waiver-bob.json
 """,

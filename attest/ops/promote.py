@@ -116,11 +116,10 @@ def promote(
     target: CopyStore,
     clock: Clock,
     tally: Tally,
-    record: Callable[[Waived], None],
 ) -> Promotion:
     """Steps 3 to 7 for a release that has passed, or was waived; `target` may write.
 
-    What the destination lacks and the source did not, which is waived as well, goes to `record` before step 6.
+    What goes by a waiver is recorded before step 4; what only the destination lacks, before step 6.
 
     Raises:
         UsageError: no tag can be written in this format.
@@ -156,7 +155,7 @@ def promote(
     match verdict:
         case Passed() | Waived():
             if isinstance(verdict, Waived) and not set(verdict.lacking) <= _lacking(passed):
-                record(verdict)
+                _record(task, verdict)
             receipt = _attach_receipt(verdict, moves, plans, overheard.bundles, task, target)
             tally.stage = "writing tags"
             for there, tag, plan in zip(targets, tags, plans, strict=True):
