@@ -16,6 +16,8 @@ from attest.core.imagefacts import FileFacts, ImageConfig
 
 SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "hush", "zsh", "ksh", "mksh", "fish", "csh", "tcsh", "rbash"})
 _COMMAND: Final = re.compile(r"-[A-Za-z]*c[A-Za-z]*")
+_WITH_VALUE: Final = re.compile(r"[-+][A-Za-z]*[oO]|--(?:rcfile|init-file)")
+"""Options that the next word belongs to: `-o pipefail`, `-euo pipefail`, `--rcfile FILE`."""
 _DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -29,11 +31,14 @@ def is_shell_form(vector: Sequence[str], shell: Sequence[str] | None) -> bool:
     for position, word in enumerate(vector):
         if word.rpartition("/")[2] not in SHELLS:
             continue
-        for option in vector[position + 1 :]:
-            if not option.startswith("-") or option == "--":
+        options = iter(vector[position + 1 :])
+        for option in options:
+            if not option.startswith(("-", "+")) or option == "--":
                 break
             if _COMMAND.fullmatch(option):
                 return True
+            if _WITH_VALUE.fullmatch(option):
+                next(options, None)
     return False
 
 

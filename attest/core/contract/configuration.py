@@ -6,6 +6,7 @@ Sources: image-spec, "Image Configuration"; Docker's image specification v1.2 fo
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, assert_never
@@ -123,7 +124,7 @@ def config_workdir(case: Case, demanded: Demanded | str) -> Iterator[Finding]:
             if found:
                 yield case.violation("WorkingDir", f"the working directory is {found}, and the contract allows none")
         case Demanded.SOME:
-            if not found.startswith("/") or not found.strip("/"):
+            if not found.startswith("/") or not posixpath.normpath(found).strip("/"):  # `/app/..` is the root, too
                 yield case.violation("WorkingDir", f"the working directory is {found or 'not set'}")
         case str():
             if found != demanded:
