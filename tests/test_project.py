@@ -23,6 +23,7 @@ from tests.project import ROOT, module_name, python_files, tracked_files
 
 PYPROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DIRECT: Final = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]]
+EXTRA: Final = [Requirement(text) for text in PYPROJECT["project"]["optional-dependencies"]["otel"]]
 DEVELOPMENT: Final = [Requirement(text) for text in PYPROJECT["project"]["optional-dependencies"]["dev"]]
 
 LOCKS: Final = ("runtime", "dev", "lock")
@@ -93,6 +94,10 @@ def test_a_declared_dependency_is_locked_for_every_python(minor: int, system: st
         assert marker is None or marker.evaluate(environment), requirement
 
 
+def _names(requirements: list[Requirement]) -> set[str]:
+    return {canonicalize_name(requirement.name) for requirement in requirements}
+
+
 def test_every_library_in_use_is_declared() -> None:
     """attest imports no library but those that its metadata asks for, and asks for none that it does not import."""
     known = frozenset(module_name(path) for path in python_files("attest"))
@@ -103,10 +108,12 @@ def test_every_library_in_use_is_declared() -> None:
     # pydantic_core is the compiled half of pydantic; typing_extensions is imported for the type checker alone.
     used -= {"attest", "pydantic_core", "typing_extensions"} | sys.stdlib_module_names
     installed = importlib.metadata.packages_distributions()
-    declared = {canonicalize_name(requirement.name) for requirement in DIRECT}
+    declared = _names(DIRECT + EXTRA)
     provided = {top: {canonicalize_name(name) for name in installed[top]} & declared for top in used}
     assert {top for top, distributions in provided.items() if not distributions} == set()
     assert declared - set().union(*provided.values()) == set()
+    alone = {top for top, names in provided.items() if names.isdisjoint(_names(DIRECT))}
+    assert alone == {"opentelemetry"}  # an extra may be absent, and only what says so then may be of one
 
 
 # ---- versions and metadata
