@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -100,24 +101,59 @@ def test_a_release_file_is_deployed_from_the_bound_repositories(pair: Staging) -
 # ---- what does not pass
 
 
-@pytest.mark.parametrize("case", ["incomplete", "failed", "revoked", "stale"])
+def spoil(site: Staging, number: int, case: str) -> None:
+    """Have the evidence of a release that passed be worth nothing, in one of the ways that there are."""
+    digest = site.images(number)[0].rpartition("@")[2]
+    match case:
+        case "taken away":
+            forget(site, number)
+        case "failed":
+            site.sign(number, "e2e", "--result", "failed", "--run-id", "2")
+        case "image revoked":
+            site.policy(serial=2, more=f"revoked: ['{digest}']")
+        case "key revoked":
+            site.policy(serial=2, more=f"revoked: ['{site.scene.fingerprint('e2e')}']")
+        case "policy expired":
+            site.policy(serial=2, more="expires: 2020-01-01T00:00:00Z")
+        case "stale":
+            site.policy(serial=2, rule=", max-age: 1s")
+            _until(lambda: "too-old" in site.scene.verify(image=site.images(number)[0]).out)
+
+
+def forget(site: Staging, number: int) -> None:
+    """Delete everything that is attached to the images of a release from their registry, as somebody there can."""
+    for image in site.images(number):
+        repository, _, digest = image.partition("@")
+        path = parse_repository(repository).path
+        tags = json.loads(site.registry.ask("GET", f"/v2/{path}/tags/list").body)["tags"]
+        attached = json.loads(site.registry.ask("GET", f"/v2/{path}/referrers/{digest}").body)["manifests"]
+        assert attached
+        own = [tag for tag in tags if tag.startswith(digest.replace(":", "-"))]
+        for reference in [*own, *(one["digest"] for one in attached)]:
+            site.registry.ask("DELETE", f"/v2/{path}/manifests/{reference}")
+
+
+SPOILED = {
+    "taken away": "missing",
+    "failed": "result-failed",
+    "image revoked": "image-revoked",
+    "key revoked": "key-revoked",
+    "policy expired": "policy-expired",
+    "stale": "too-old",
+}
+
+
+@pytest.mark.parametrize("case", ["incomplete", *SPOILED])
 def test_what_is_refused_touches_nothing(site: Staging, case: str) -> None:
-    """Evidence that is incomplete, superseded by a failure, revoked or stale: exit 1, and the ledger says why."""
+    """Evidence that is incomplete, changed, superseded by a failure, revoked or stale: exit 1, and it is said why."""
     site.release(1)
     assert site.deploy(1).code == 0
     site.release(2, lanes=("unit",) if case == "incomplete" else None)
-    digest = site.images(2)[0].rpartition("@")[2]
-    match case:
-        case "failed":
-            site.sign(2, "e2e", "--result", "failed", "--run-id", "2")
-        case "revoked":
-            site.policy(serial=2, more=f"revoked: ['{digest}']")
-        case "stale":
-            site.policy(serial=2, more="expires: 2020-01-01T00:00:00Z")
+    spoil(site, 2, case)
     before = site.asked()
     ended = site.deploy(2)
     assert ended.code == 1, ended.err
-    assert "REFUSED" in ended.out
+    assert SPOILED.get(case, "missing") in ended.out
     assert untouched(site, before)
     assert site.runs(1)
     assert site.records()[-2:] == ["deployment.planned", "deployment.refused"]
@@ -308,6 +344,37 @@ def test_rollback_takes_the_newest_release_that_is_good_today(site: Staging) -> 
     again = site.rollback()
     assert (again.code, "no release to go back to" in again.out) == (1, True)
     assert site.runs(1)
+
+
+@pytest.mark.parametrize(
+    ("case", "why"), [("taken away", "missing"), ("failed", "says FAILED"), ("image revoked", "revoked by the policy")]
+)
+def test_rollback_asks_for_the_evidence_of_today(site: Staging, case: str, why: str) -> None:
+    """A release that was good when it ran, and of which the evidence is worth nothing today, is not gone back to."""
+    for number in (1, 2, 3):
+        site.release(number)
+        assert site.deploy(number).code == 0
+    spoil(site, 2, case)
+    ended = site.rollback("--format", "json")
+    assert ended.code == 0, ended.err
+    assert site.runs(1)
+    (over,) = ended.document["delivery"]["passed_over"]
+    assert (over["deployment"], over["reason"]) == (6, "refused")
+    assert why in over["message"]
+
+
+@pytest.mark.parametrize("case", ["key revoked", "policy expired"])
+def test_rollback_to_nothing_that_is_good_today_stays(site: Staging, case: str) -> None:
+    """Where today's policy refuses every release that ever ran, nothing is touched: held, and exit 1."""
+    for number in (1, 2):
+        site.release(number)
+        assert site.deploy(number).code == 0
+    spoil(site, 1, case)
+    before = site.asked()
+    assert site.rollback().code == 1
+    assert untouched(site, before)
+    assert site.runs(2)
+    assert site.records()[-1] == "environment.held"
 
 
 def test_rollback_passes_over_what_can_no_longer_be_pulled(olareg: Registry, tmp_path: Path) -> None:
