@@ -6,6 +6,7 @@ pipeline sets it, is what they belong to (W3C Trace Context).
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from datetime import datetime
@@ -46,6 +47,9 @@ def send(spans: Sequence[Span], *, version: str) -> None:
     except ImportError as error:
         hint = "pip install 'attest-gate[otel]', or unset the endpoint"
         raise UsageError(f"spans are asked for, and the extra otel is not installed: {error}", hint=hint) from error
+    quiet = logging.getLogger("opentelemetry")  # what it has to say, we say; its own lines may hold foreign text
+    quiet.addHandler(logging.NullHandler())
+    quiet.propagate = False
     made = InMemorySpanExporter()
     provider = TracerProvider(
         resource=Resource.create({"service.name": "attest", "service.version": version}), shutdown_on_exit=False
