@@ -41,8 +41,8 @@ def look(browser: Podman, folder: Path, page: bytes) -> dict[str, dict[str, Any]
     (seen / "page.html").write_bytes(page)
     shutil.copy(LOOK, seen / "look.py")
     printed = browser.run(
-        *("run", "--rm", "--pull", "never", "--env", "PYTHONPATH=/opt/site", "--volume", f"{seen}:/work"),
-        *("--entrypoint", '["python3"]', NAME, "/work/look.py", "/work/page.html", "/work"),
+        *("run", "--rm", "--pull", "never", "--env", "PYTHONPATH=/opt/site", "--volume", f"{seen}:/seen"),
+        *("--entrypoint", '["python3"]', NAME, "/seen/look.py", "/seen/page.html", "/seen"),
     )
     found: dict[str, dict[str, Any]] = json.loads(printed)
     return found
@@ -61,7 +61,7 @@ def test_the_page_is_seen(browser: Podman, tmp_path: Path) -> None:
     assert sorted(found) == ["dark", "light", "small"]
     for seen in found.values():
         assert seen["title"] == "staging: delivery history"
-        assert seen["asked"] == ["file:///work/page.html"]
+        assert seen["asked"] == ["file:///seen/page.html"]
         assert (seen["said"], seen["scripts"], seen["handlers"], seen["lost"], seen["wide"]) == ([], 0, 0, 0, 0)
         assert [mark.split()[-1] for mark in seen["marks"]] == [
             *("succeeded", "succeeded", "failed", "succeeded", "refused", "refused", "refused"),
@@ -80,7 +80,7 @@ def test_hostile_text_does_nothing(browser: Podman, tmp_path: Path) -> None:
     text = " ".join(MARKUP) + "\u202e\u200b"
     for seen in look(browser, tmp_path, page_of(tmp_path, hostile(text))).values():
         assert (seen["pwned"], seen["scripts"], seen["handlers"], seen["said"]) == (None, 0, 0, [])
-        assert seen["asked"] == ["file:///work/page.html"]
+        assert seen["asked"] == ["file:///seen/page.html"]
         assert "<script>window.pwned = 1</script>" in seen["text"]
         assert "\u202e" not in seen["text"]
 
