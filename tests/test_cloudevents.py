@@ -133,9 +133,19 @@ def test_a_file_that_was_rotated_goes_on(tmp_path: Path) -> None:
     assert ids(tmp_path / "old.jsonl") + ids(file) == [event.id for event in told()]
 
 
-@pytest.mark.parametrize("content", [b"hello\n", b"[1]\n\xff\n"])
+@pytest.mark.parametrize("content", [b"hello\n", b"[1]\n\xff\n", b"[1]\n", b'{"id": "1"}\n'])
 def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: bytes) -> None:
-    """A file whose last line is no JSON is no file of events; nothing is added to it."""
+    """A file whose last line is no JSON, or no event, is no file of events; nothing is added to it."""
+    file = tmp_path / "notes.txt"
+    file.write_bytes(content)
+    with pytest.raises(DocumentInvalid, match="no event"):
+        run(tmp_path, EventFile(str(file)))
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"one line", b"a\nb", b'{"a": 1}\n{"b": 2', b'{"specversion":"1.0"}\nb'])
+def test_nothing_of_another_file_is_taken_away(tmp_path: Path, content: bytes) -> None:
+    """A file that does not end with a line's end loses nothing, unless what is cut off was an event of ours."""
     file = tmp_path / "notes.txt"
     file.write_bytes(content)
     with pytest.raises(DocumentInvalid, match="no event"):

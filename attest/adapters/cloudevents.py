@@ -29,6 +29,8 @@ from attest.errors import DocumentInvalid, ServiceFailed, UsageError
 
 _SCHEMA: Final = "attest.events-cursor/v1"
 _TYPE: Final = "application/cloudevents+json; charset=UTF-8"
+_BEGINNING: Final = b'{"specversion":'
+"""Of every line that is ours."""
 _LAST_LINE: Final = 4 * limits.RECORD
 """Bytes at the end of a file in which its last line is looked for."""
 _AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -138,18 +140,27 @@ class EventFile:
         start = max(0, size - _LAST_LINE)
         tail = os.pread(descriptor, size - start, start)
         whole, newline, rest = tail.rpartition(b"\n")
-        if rest:
-            if start and not newline:
-                raise DocumentInvalid("its last line is longer than any event", file=self._path)
+        if start and not newline:
+            raise DocumentInvalid("its last line is longer than any event", file=self._path)
+        if not (rest.startswith(_BEGINNING) or _BEGINNING.startswith(rest)):
+            raise self._foreign()
+        last = self._event(whole.rpartition(b"\n")[2]) if newline else None
+        if rest:  # after all else: what is taken away is ours
             os.ftruncate(descriptor, size - len(rest))
-        if not newline:
-            return None
+        return last
+
+    def _event(self, line: bytes) -> str | None:
+        """The id of the event that a line is."""
         try:
-            document: Any = loads(whole.rpartition(b"\n")[2])
+            document: Any = loads(line)
         except JsonInvalid as error:
-            hint = "name a file of its own for events"
-            raise DocumentInvalid("its last line is no event", file=self._path, hint=hint) from error
-        return document.get("id") if isinstance(document, dict) else None
+            raise self._foreign() from error
+        if not isinstance(document, dict) or "specversion" not in document:
+            raise self._foreign()
+        return document.get("id")
+
+    def _foreign(self) -> DocumentInvalid:
+        return DocumentInvalid("its last line is no event", file=self._path, hint="name a file of its own for events")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
