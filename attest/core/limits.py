@@ -79,6 +79,8 @@ PACKAGE_DATABASE: Final = 64 * MIB
 """Bytes of one database of installed packages."""
 PACKAGE_FILE: Final = 4 * MIB
 """Bytes of the file by which one package says what it is."""
+PACKAGES: Final = 100_000
+"""Packages that the databases of all layers of one image name; a bound on what they take in memory."""
 ACCOUNTS_FILE: Final = 4 * MIB
 """Bytes of /etc/passwd, and of its companions."""
 PACKAGE_FILES: Final = 128 * MIB

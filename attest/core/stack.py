@@ -75,6 +75,7 @@ class Stack:
         self._overlay = Overlay()
         self._layers = 0
         self._entries = 0
+        self._packages = 0
         self._sizes: dict[Source, int] = {}
         self._small: dict[Source, bytes] = {}
         self._databases: dict[Source, Database] = {}
@@ -85,7 +86,7 @@ class Stack:
 
         Raises:
             StoreMisbehaved: it holds what no layer may hold.
-            LimitExceeded: the image has too many entries.
+            LimitExceeded: the image has too many entries or packages.
         """
         layer = self._layers
         self._layers += 1
@@ -102,7 +103,11 @@ class Stack:
             if kind is None:
                 self._small[Source(layer, number)] = kept
             else:
-                self._databases[Source(layer, number)] = Database.read(kind, kept, self._read_rpm)
+                database = Database.read(kind, kept, self._read_rpm)
+                self._packages += len(database.packages)
+                if self._packages > limits.PACKAGES:
+                    raise LimitExceeded(f"the layers of the image name more than {limits.PACKAGES} packages")
+                self._databases[Source(layer, number)] = database
         for secret in content.secrets:
             self._secrets.setdefault(Source(layer, secret.member), []).append(_Secret(secret.rule, secret.line))
         total = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -244,3 +244,16 @@ def test_packages_are_followed_through_layers() -> None:
     ]
     assert [each.view for each in packages[:3]] == [View.EFFECTIVE, View.EFFECTIVE, View.SHADOWED]
     assert [(each.path, each.reason, each.view) for each in unread] == [("/u", "odd", View.SHADOWED)]
+
+
+@pytest.mark.parametrize(
+    ("parse", "paragraph"), [(parse_dpkg, b"Package: a\nVersion: 1\n\n"), (parse_apk, b"P:a\nV:1\n\n")]
+)
+def test_packages_of_a_database_are_bounded(
+    parse: Callable[[bytes], list[Installed]], paragraph: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database of as many packages as the limit is read, and one more package makes it unreadable."""
+    monkeypatch.setattr(limits, "PACKAGES", 2)
+    assert len(parse(paragraph * 2)) == 2
+    with pytest.raises(PackagesInvalid, match="more than 2 packages"):
+        parse(paragraph * 3)

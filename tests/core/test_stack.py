@@ -264,6 +264,15 @@ def test_hostile_layers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         facts(layer(File("a"), File("b")), layer(File("c"), File("d")))
 
 
+def test_packages_of_all_layers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many packages as the limit are read, over all layers; one more is refused."""
+    monkeypatch.setattr(limits, "PACKAGES", 3)
+    below, above = (layer(File("var/lib/dpkg/status", dpkg(*names))) for names in (["a", "b"], ["a"]))
+    assert [each.name for each in facts(below, above).packages] == ["a", "b"]
+    with pytest.raises(LimitExceeded, match="more than 3 packages"):
+        facts(below, below)
+
+
 @pytest.mark.parametrize(
     ("name", "kept"),
     [("./etc/passwd", True), ("/var/lib/dpkg/status", True), ("etc/hosts", False), ("usr/lib/os-release", True)],

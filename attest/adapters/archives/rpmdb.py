@@ -10,10 +10,11 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
+from attest.core import limits
 from attest.core.packages.installed import PackagesInvalid
 
 _MAGIC: Final = b"SQLite format 3\0"
-_MOST: Final = 100_000
+_MOST: Final = limits.PACKAGES
 _STEPS: Final = 50_000
 """Ticks of a thousand instructions that the database may take."""
 

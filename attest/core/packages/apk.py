@@ -5,6 +5,7 @@ Source: Alpine's wiki, "Apk spec" (the installed database): paragraphs of `X:val
 
 from __future__ import annotations
 
+from attest.core import limits
 from attest.core.packages.installed import Installed, PackagesInvalid
 
 
@@ -14,6 +15,8 @@ def parse_apk(content: bytes) -> list[Installed]:
     Raises:
         PackagesInvalid: it is no such database.
     """
+    if content.count(b"\n\n") > limits.PACKAGES:
+        raise PackagesInvalid(f"it names more than {limits.PACKAGES} packages")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -5,8 +5,10 @@ Source: deb-control(5), dpkg-query(1), Debian Policy 5.1 "Syntax of control file
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 
+from attest.core import limits
 from attest.core.packages.installed import Installed, PackagesInvalid
 
 _WANTED = frozenset({"package", "status", "version", "architecture", "source"})
@@ -30,6 +32,8 @@ def parse_dpkg(content: bytes) -> list[Installed]:
             continue
         if not version:
             raise PackagesInvalid(f"the package {name!r} has no version")
+        if len(found) >= limits.PACKAGES:
+            raise PackagesInvalid(f"it names more than {limits.PACKAGES} packages")
         source = stanza.get("source", name).partition(" ")[0]
         found.append(
             Installed(
@@ -41,11 +45,12 @@ def parse_dpkg(content: bytes) -> list[Installed]:
 
 def _stanzas(content: bytes) -> Iterator[Mapping[str, str]]:
     try:
-        text = content.decode("utf-8")
+        content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise PackagesInvalid(f"not UTF-8 at byte {error.start}") from error
     fields: dict[str, str] = {}
-    for line in text.split("\n"):
+    for raw in io.BytesIO(content):  # one line at a time: all together they take many times the memory
+        line = raw.decode("utf-8").removesuffix("\n")
         if not line.strip():
             if fields:
                 yield fields
