@@ -13,7 +13,7 @@ from attest.core.promotion import TAG_FORMAT, Place, check_places, commit_of, pa
 from attest.core.reference import Digest, Repository, parse_repository
 from attest.core.verdict import Passed
 from attest.errors import ReferenceInvalid, UsageError
-from tests.core import make
+from tests.core import make, test_waiver
 
 BACKEND = parse_repository("registry.example.org/plex/backend")
 FRONTEND = parse_repository("registry.example.org/plex/frontend")
@@ -225,3 +225,11 @@ def test_provenance_may_name_the_commit() -> None:
     assert found_commit(make.policy([lane], source=source), bundle) == "d" * 40
     alone = dataclasses.replace(lane, source_from_statement=True)
     assert found_commit(make.policy([alone], source=source), bundle) is None
+
+
+def test_what_is_waived_does_not_name_the_commit() -> None:
+    """A lane that is lacking may have evidence of another commit; the tag is that of the lanes that are there."""
+    verdict = test_waiver.waived("d" * 40)
+    assert "e2e" in verdict.lacking
+    assert verdict.findings.images[0].lanes[-1].evidence
+    assert commit_of(test_waiver.policy(), verdict.findings) == make.COMMIT

@@ -14,7 +14,7 @@ from attest.core.reference import digest_of
 from attest.core.report import document, signer_names, source_of
 from attest.core.statement import NO_CONTEXT
 from attest.core.verify import VerifiedStatement
-from tests.core import make
+from tests.core import make, test_waiver
 from tests.core.make_identity import ROOT, certificate, certified, identity, with_identities
 
 APP = make.image("app")
@@ -149,3 +149,15 @@ KEYLESS = with_identities(
 
 def _signed(says: Certificate | None = None) -> bytes:
     return certified(make.party("job"), make.payload([APP.digest], make.context()), says=says)
+
+
+def test_a_waived_verdict_says_by_what() -> None:
+    """It is neither PASSED nor REFUSED, lanes keep their states, and the waiver stands there with its signers."""
+    written = document(test_waiver.waived(), test_waiver.policy())
+    schema = json.loads((resources.files("attest") / "schemas" / "verdict.v1.json").read_text())
+    Draft202012Validator(schema).validate(written)
+    assert written["verdict"] == "WAIVED"
+    assert written["waiver"]["lanes"] == ["e2e"]
+    assert written["waiver"]["signers"] == ["boss"]
+    assert [lane["state"] for lane in written["images"][0]["lanes"]] == ["present", "present", "missing"]
+    assert "waiver" not in document(make.decide(ASKED, make.release(APP), GOOD), ASKED)

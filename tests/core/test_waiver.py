@@ -398,10 +398,11 @@ def test_a_waiver_fills_no_lane() -> None:
 # ---- the value
 
 
-def waived() -> Waived:
-    """Some Waived."""
+def waived(commit: str | None = None) -> Waived:
+    """Some Waived; with `commit`, the lane that is lacking was run on another one."""
     asked = policy()
-    verdict = decide(asked, without("e2e"), presented(statement(asked)))
+    other = [] if commit is None else [signed("e2e", commit=commit)]
+    verdict = decide(asked, [*without("e2e"), *other], presented(statement(asked)))
     assert isinstance(verdict, Waived)
     return verdict
 
