@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,6 +15,13 @@ from attest.core.valueschema import schema_of_value
 
 SCHEMA_NAME: Final = "https://attest-gate.dev/schema/image-facts-v1.json"
 """`$id` of the schema: a name, not an address to ask."""
+
+
+_NOT_PLAIN: Final = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|#(?=#\[)"
+)
+"""Characters in UTF-8 that JSON may have as they are: DEL, C1, separators of lines, what turns the direction of text or
+is not seen (Unicode, Cc, Zl, Zp and Cf), and the beginning of a command to a runner."""
 
 
 class FactsInvalid(ValueError):
@@ -28,11 +36,16 @@ def facts_document(facts: ImageFacts) -> dict[str, Json]:
 def facts_json(facts: ImageFacts) -> bytes:
     """The facts as JSON in UTF-8: the same bytes for the same image, with a newline at their end.
 
-    They stand on one line, and are written without the values of `facts_document` between: a large image has hundreds
-    of thousands of files.
+    What a terminal or a CI runner would obey, or hide, is written as an escape. They stand on one line, and are written
+    without the values of `facts_document` between: a large image has hundreds of thousands of files.
     """
     head = f'{{"schema":{json.dumps(SCHEMA)},'.encode("ascii")
-    return b"".join((head, memoryview(_adapter().dump_json(facts))[1:], b"\n"))
+    document = _NOT_PLAIN.sub(_escaped, _adapter().dump_json(facts))
+    return b"".join((head, memoryview(document)[1:], b"\n"))
+
+
+def _escaped(found: re.Match[bytes]) -> bytes:
+    return f"\\u{ord(found[0].decode('utf-8')):04x}".encode("ascii")
 
 
 def read_facts(document: Json) -> ImageFacts:

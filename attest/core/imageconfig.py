@@ -5,7 +5,7 @@ Sources: OCI image-spec v1.1, "Image Configuration"; Docker's image specificatio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -60,6 +60,13 @@ def read_config(content: bytes) -> ReadConfig:
     )
 
 
+def read_annotations(annotations: Mapping[str, str]) -> tuple[Mapping[str, str], tuple[SecretFound, ...]]:
+    """The annotations of an image's manifest without the secrets in them, and where those are."""
+    reader = _Reader()
+    values = {name: reader.value(Place.ANNOTATION, name, value) for name, value in annotations.items()}
+    return values, tuple(reader.secrets)
+
+
 @dataclass(slots=True)
 class _Reader:
     """Reads the parts, and gathers the secrets in them."""
@@ -92,7 +99,7 @@ class _Reader:
 
     def config(self, config: dict[str, Json], document: dict[str, Json]) -> ImageConfig:
         labels = {
-            name: self._value(Place.LABEL, name, value)
+            name: self.value(Place.LABEL, name, value)
             for name, value in _texts_by_name(config.get("Labels"), "Labels").items()
         }
         return ImageConfig(
@@ -118,7 +125,7 @@ class _Reader:
             name, equals, text = entry.partition("=")
             if not name:
                 raise OciInvalid("an entry of Env has no name")
-            found.append((name, self._value(Place.ENV, name, text) if equals else ""))
+            found.append((name, self.value(Place.ENV, name, text) if equals else ""))
         return found
 
     def _healthcheck(self, value: Json) -> Healthcheck | None:
@@ -142,7 +149,8 @@ class _Reader:
             for text in _texts(value, name)
         )
 
-    def _value(self, place: Place, name: str, value: str) -> str:
+    def value(self, place: Place, name: str, value: str) -> str:
+        """A value under a name, or what stands in its stead if it is a secret."""
         rule = find_in_value(name, value)
         if rule is None:
             return value

@@ -4,8 +4,8 @@ Facts are gathered once, by `attest.ops.facts`, from bytes whose digests were ch
 Paths are absolute inside the image, `/usr/bin/env`; bytes of a name that are no UTF-8 are written as `\\xff`. A layer
 is named by its position, 0 being the lowest; `PlatformFacts.layers` has its digest and the build step that made it.
 What could not be read is in `unread`: whoever decides on packages, accounts or anything else that is listed there
-cannot decide. A secret is never part of the facts: where one was found its place is, and configuration and history are
-shown with `REDACTED` in its stead.
+cannot decide. A secret is never part of the facts: where one was found its place is, and configuration, history and
+annotations are shown with `REDACTED` in its stead.
 
 Sources: OCI image-spec v1.1, "Image Configuration", "Image Layer Filesystem Changeset"; Docker's image specification
 v1.2 for `Healthcheck`, `OnBuild` and `Shell`; purl-spec; capabilities(7).
@@ -22,7 +22,7 @@ from attest.core.reference import Digest
 
 SCHEMA = "attest.image-facts/v1"
 REDACTED = "[redacted]"
-"""Stands where a secret was found, in the configuration and in build steps."""
+"""Stands where a secret was found, in the configuration, in build steps and in annotations."""
 
 
 class Kind(enum.Enum):
@@ -50,6 +50,8 @@ class Place(enum.Enum):
     ENV = "env"
     HISTORY = "history"
     LABEL = "label"
+    ANNOTATION = "annotation"
+    """Of the manifest."""
     CONFIG = "config"
     """Another text of the configuration; it is named as there, `Entrypoint` or `Healthcheck.Test`."""
 
@@ -231,7 +233,7 @@ class SecretFound:
     """Which kind: an id of `attest.core.secretscan`."""
     place: Place
     name: str
-    """The path; the variable's or label's name; for a build step its number in the history, from 0."""
+    """The path; the name of the variable, label or annotation; for a build step its number in the history, from 0."""
     layer: int | None
     """Of a file, or of a build step that made one."""
     line: int | None = None
@@ -301,7 +303,7 @@ class PlatformFacts:
     manifest: Digest
     config_digest: Digest
     annotations: Mapping[str, str]
-    """Of the manifest."""
+    """Of the manifest, with secrets redacted."""
     config: ImageConfig
     history: tuple[BuildStep, ...]
     layers: tuple[LayerFacts, ...]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from attest.core import limits
 from attest.core.accounts import AccountsInvalid, parse_group, parse_passwd
 from attest.core.capabilities import shown_capabilities
-from attest.core.imageconfig import ReadConfig
+from attest.core.imageconfig import ReadConfig, read_annotations
 from attest.core.imagefacts import (
     Account,
     Base,
@@ -122,6 +122,7 @@ class Stack:
     ) -> PlatformFacts:
         """All that is known of the image."""
         effective = {entry.path: entry for entry in self._overlay.effective()}
+        annotations, secrets = read_annotations(manifest.annotations)
         unread: list[Unread] = []
         distribution = self._distribution(effective)
         packages, unread_packages = package_history(self._kept(effective), distribution)
@@ -131,7 +132,7 @@ class Stack:
             platform=config.platform,
             manifest=digest,
             config_digest=manifest.config.digest,
-            annotations=manifest.annotations,
+            annotations=annotations,
             config=config.config,
             history=config.history,
             layers=layers,
@@ -140,7 +141,7 @@ class Stack:
             packages=packages,
             accounts=accounts,
             groups=groups,
-            secrets=(*config.secrets, *self._found_secrets(effective)),
+            secrets=(*config.secrets, *secrets, *self._found_secrets(effective)),
             unread=(*unread_packages, *unread),
             sizes=Sizes(
                 compressed=sum(layer.compressed for layer in layers),
@@ -148,8 +149,8 @@ class Stack:
                 wasted=sum(size for source, size in self._sizes.items() if source not in used),
             ),
             base=Base(
-                name=_named(config, manifest, _BASE_NAME),
-                digest=_named(config, manifest, _BASE_DIGEST),
+                name=_named(config, annotations, _BASE_NAME),
+                digest=_named(config, annotations, _BASE_DIGEST),
             ),
         )
 
@@ -297,8 +298,8 @@ def _capabilities(member: Member) -> str | None:
     return None if member.capability is None else shown_capabilities(member.capability)
 
 
-def _named(config: ReadConfig, manifest: Manifest, name: str) -> str | None:
-    return manifest.annotations.get(name) or config.config.labels.get(name) or None
+def _named(config: ReadConfig, annotations: Mapping[str, str], name: str) -> str | None:
+    return annotations.get(name) or config.config.labels.get(name) or None
 
 
 def _shown(path: str) -> str:

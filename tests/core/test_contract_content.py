@@ -32,6 +32,7 @@ def with_secrets(*secrets: SecretFound) -> PlatformFacts:
 SECRETS = (
     SecretFound(rule="named-secret", place=Place.ENV, name="DB_PASSWORD", layer=None),
     SecretFound(rule="github-token", place=Place.LABEL, name="build.token", layer=None),
+    SecretFound(rule="npm-token", place=Place.ANNOTATION, name="source", layer=None),
     SecretFound(rule="url-password", place=Place.HISTORY, name="3", layer=2),
     SecretFound(rule="random-value", place=Place.CONFIG, name="Entrypoint", layer=None),
     SecretFound(rule="private-key", place=Place.FILE, name="/srv/key.pem", layer=1, line=1),
@@ -44,10 +45,16 @@ SECRETS = (
 def test_secrets_of_the_configuration() -> None:
     """Variables, labels, build steps and vectors are told by their names, and the build step's layer is named."""
     report = check("env.secret: true", with_secrets(*SECRETS))
-    assert places(report) == ["DB_PASSWORD", "config/Entrypoint", "history/3", "label/build.token"]
+    assert places(report) == [
+        "DB_PASSWORD",
+        "annotation/source",
+        "config/Entrypoint",
+        "history/3",
+        "label/build.token",
+    ]
     assert [finding.layer.position for finding in report.findings if finding.layer] == [2]
     assert "step 3 of the build history has what looks like a secret (url-password)" in messages(report)
-    assert check("env.secret: true", with_secrets(*SECRETS[4:])).exit == 0
+    assert check("env.secret: true", with_secrets(*SECRETS[5:])).exit == 0
 
 
 def test_secrets_in_files() -> None:
@@ -58,7 +65,7 @@ def test_secrets_in_files() -> None:
     hidden, seen = report.findings
     assert hidden.message.endswith("(aws-key); layer 2 hides it, and whoever pulls layer 1 has it")
     assert seen.message.endswith("(private-key) in line 1")
-    assert check("file.secret: true", with_secrets(*SECRETS[:4])).exit == 0
+    assert check("file.secret: true", with_secrets(*SECRETS[:5])).exit == 0
 
 
 SETID = (

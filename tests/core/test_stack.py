@@ -14,7 +14,7 @@ import pytest
 from attest.core import limits
 from attest.core.factsdocument import FactsInvalid, facts_document, facts_json, facts_schema, read_facts
 from attest.core.imageconfig import read_config
-from attest.core.imagefacts import ImageFacts, Kind, LayerFacts, PlatformFacts, View
+from attest.core.imagefacts import REDACTED, ImageFacts, Kind, LayerFacts, Place, PlatformFacts, View
 from attest.core.layercontent import LayerContent, SecretPlace
 from attest.core.oci import MANIFEST, Descriptor, Manifest
 from attest.core.reference import digest_of
@@ -241,6 +241,15 @@ def test_secrets_are_found_where_they_still_are() -> None:
     ]
 
 
+def test_secrets_of_annotations_are_left_out() -> None:
+    """A secret in an annotation is told by its name, and is in no part of the facts, the base among them."""
+    token = "ghp_" + "a1B2c3D4e5" * 4
+    name = "org.opencontainers.image.base.name"
+    found = facts(layer(), annotations={name: f"https://x:{token}@example.org/base", "plain": "text"})
+    assert [(each.place, each.name, each.layer) for each in found.secrets] == [(Place.ANNOTATION, name, None)]
+    assert (found.annotations, found.base.name) == ({name: REDACTED, "plain": "text"}, REDACTED)
+
+
 def test_the_base_is_what_annotations_or_labels_say() -> None:
     """The annotation of the manifest counts before the label; neither is proof."""
     name, digest = "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"
@@ -301,6 +310,18 @@ def test_facts_as_json() -> None:
     assert json.loads(facts_json(image())) == document
     assert facts_json(image()) == facts_json(image())
     assert read_facts(document) == image()
+
+
+def test_facts_as_json_hide_and_command_nothing() -> None:
+    """What a terminal or a runner would obey is escaped in the JSON, which says the same."""
+    texts = ("\x7f", "\x9b31m", "\u202e", "\u2028", "\u200b", "\ufeff", "\u2066", "\u061c", "##[x", "é€😀#[")
+    found = facts(layer(), annotations={text: text for text in texts})
+    whole = ImageFacts(digest=digest_of(b"m"), media_type=MANIFEST, platforms=(found,))
+    written = facts_json(whole)
+    assert json.loads(written) == facts_document(whole)
+    text = written.decode("utf-8")
+    assert [each for each in texts[:-1] if each in text] == []
+    assert text.count(texts[-1]) == 2
 
 
 def test_what_is_no_document_of_facts() -> None:

@@ -16,7 +16,7 @@ _DEVICES: Final = (Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE)
 
 
 def env_secret(case: Case, _: bool) -> Iterator[Finding]:
-    """No secret in the configuration or in the build steps."""
+    """No secret in the configuration, in the annotations of the manifest or in the build steps."""
     for secret in case.facts.secrets:
         match secret.place:
             case Place.FILE:
@@ -25,6 +25,8 @@ def env_secret(case: Case, _: bool) -> Iterator[Finding]:
                 place, what = secret.name, f"the variable {secret.name}"
             case Place.LABEL:
                 place, what = f"label/{secret.name}", f"the label {secret.name}"
+            case Place.ANNOTATION:
+                place, what = f"annotation/{secret.name}", f"the annotation {secret.name}"
             case Place.HISTORY:
                 place, what = f"history/{secret.name}", f"step {secret.name} of the build history"
             case Place.CONFIG:
