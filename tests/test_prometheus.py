@@ -192,7 +192,9 @@ def test_addresses_are_read(given: str, host: str, port: int) -> None:
     assert parse_listen(given) == ListenAddress(host=host, port=port)
 
 
-@pytest.mark.parametrize("given", ["", "9464", "host", "host:", "host:x", "host:65536", "::1:80", "[::1]", "a:\u0661"])
+@pytest.mark.parametrize(
+    "given", ["", "9464", "host", "host:", "host:x", "host:65536", "::1:80", "[::1]", "a:\u0661", f"host:{'9' * 5000}"]
+)
 def test_what_is_no_address_is_said(given: str) -> None:
     """With what would be one."""
     with pytest.raises(UsageError) as caught:

@@ -89,7 +89,8 @@ def parse_listen(text: str) -> ListenAddress:
     host, colon, port = text.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     bracketed = host.startswith("[") and host.endswith("]")
-    right = colon and port.isascii() and port.isdigit() and int(port) < 65_536 and (":" in bare) is bracketed
+    number = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 65_536
+    right = colon and number and (":" in bare) is bracketed
     if not right:
         hint = "write 127.0.0.1:9464, [::1]:9464, or :9464 for this machine alone"
         raise UsageError(f"{text!r} is no address to listen at", hint=hint)

@@ -161,6 +161,15 @@ def test_a_broken_ledger_is_1(statement: str, fault: str, seq: int, desk: Desk) 
     assert f"  record {seq}: " in text.out
 
 
+@pytest.mark.parametrize("column", ["payload", "time", "type", "environment", "actor", "prev_hash", "hash"])
+def test_bytes_in_place_of_text_are_told_in_words(column: str, desk: Desk) -> None:
+    """SQLite keeps bytes in any column: what is no text is found there, and no word of Python's is needed to say so."""
+    desk.place.tamper(f"UPDATE attest_record SET {column} = CAST({column} AS BLOB) WHERE seq = 7")
+    ended = desk.run("verify", LEDGER)
+    assert (ended.code, "record 7" in ended.out, "(unreadable)" in ended.out) == (1, True, True), ended.err
+    assert "object" not in ended.out
+
+
 def test_hostile_text_is_escaped(desk: Desk) -> None:
     """What a tampered row holds reaches the terminal escaped."""
     desk.place.tamper("UPDATE attest_record SET time = ? WHERE seq = 7", "\x1b[31m\n::error::x")

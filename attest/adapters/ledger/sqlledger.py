@@ -175,12 +175,14 @@ _HINT: Final = "`attest ledger verify` lists all that is wrong; nothing is decid
 def _record(row: Row[Any]) -> Record | Unread:
     """The record in a row; its payload counts only if it is the canonical text of what it says."""
     members: dict[str, Json] = dict(row._mapping)
+    if not isinstance(members["payload"], str):
+        return Unread(problem="its payload is no text")
     try:
         text = members["payload"].encode("utf-8")
         record = make_record({**members, "payload": loads(text)})
         if payload_text(record.payload) != text:
             return Unread(problem="its payload is not in canonical form (RFC 8785)")
-    except (AttributeError, JsonInvalid, RecordInvalid, UnicodeEncodeError) as error:
+    except (JsonInvalid, RecordInvalid, UnicodeEncodeError) as error:
         return Unread(problem=f"it is no record: {error}")
     return record
 
