@@ -69,6 +69,8 @@ LAYER_FREE: Final = 256 * MIB
 """Uncompressed bytes of a layer that are read whatever its ratio."""
 ENTRIES: Final = 500_000
 """Entries of all layers of one image."""
+ENTRY_NAMES: Final = 64 * MIB
+"""Characters of the paths and link targets of all entries of one image; each is in memory several times."""
 ENTRY_PATH: Final = 4_096
 """Bytes of a path in a layer, and of the target of a link: PATH_MAX."""
 PAX_HEADER: Final = MIB

@@ -75,6 +75,7 @@ class Stack:
         self._overlay = Overlay()
         self._layers = 0
         self._entries = 0
+        self._names = 0
         self._packages = 0
         self._sizes: dict[Source, int] = {}
         self._small: dict[Source, bytes] = {}
@@ -86,13 +87,16 @@ class Stack:
 
         Raises:
             StoreMisbehaved: it holds what no layer may hold.
-            LimitExceeded: the image has too many entries or packages.
+            LimitExceeded: the image has too many entries or packages, or too long ones.
         """
         layer = self._layers
         self._layers += 1
         self._entries += len(content.members)
         if self._entries > limits.ENTRIES:
             raise LimitExceeded(f"the image has more than {limits.ENTRIES} entries")
+        self._names += sum(len(member.name) + len(member.link) for member in content.members)
+        if self._names > limits.ENTRY_NAMES:
+            raise LimitExceeded(f"the paths of the image have more than {limits.ENTRY_NAMES} characters")
         try:
             self._overlay.apply(content.members)
         except LayerInvalid as error:

@@ -263,6 +263,8 @@ class TarReader:
     def _name(self, pax: bytes | None, long: bytes | None, short: bytes, what: str) -> bytes:
         if pax is not None and long is not None:
             raise self._invalid(f"tells the {what} of one member in two ways")
+        if pax == b"":  # Go keeps the name of the header then; others take the record for it
+            raise self._invalid(f"has an empty {what} of a member")
         name = pax if pax is not None else long if long is not None else short
         if len(name) > limits.ENTRY_PATH:
             raise TarTooLarge(f"the {what} of a member has {len(name)} bytes; at most {limits.ENTRY_PATH} are read")

@@ -273,6 +273,14 @@ def test_hostile_layers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         facts(layer(File("a"), File("b")), layer(File("c"), File("d")))
 
 
+def test_paths_of_all_layers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many characters of paths and targets as the limit are read, over all layers; one more is refused."""
+    monkeypatch.setattr(limits, "ENTRY_NAMES", 6)
+    assert len(facts(layer(File("ab")), layer(symlink("c", "def"))).files) == 2
+    with pytest.raises(LimitExceeded, match="more than 6 characters"):
+        facts(layer(File("ab")), layer(symlink("c", "defg")))
+
+
 def test_packages_of_all_layers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many packages as the limit are read, over all layers; one more is refused."""
     monkeypatch.setattr(limits, "PACKAGES", 3)

@@ -206,6 +206,8 @@ HOSTILE = {
     "a record without length": (extended(b"path=a\n") + header(), "no list of records"),
     "a record too short": (extended(b"3 a=b\n") + header(), "no list of records"),
     "a record without value": (extended(b"5 ab\n") + header(), "no KEY=VALUE"),
+    "an empty path": (extended(record("path", b"")) + header(), "empty name of a member"),
+    "an empty target": (extended(record("linkpath", b"")) + header(kind=b"2", link=b"a"), "empty target of a link"),
     "a record without key": (extended(b"5 =b\n") + header(), "no KEY=VALUE"),
     "another character set": (extended(record("hdrcharset", b"KOI8")) + header(), "character set"),
     "a sparse member": (header(kind=b"S"), "sparse"),
