@@ -18,6 +18,7 @@ SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "hush", "zsh", "ksh", "m
 _COMMAND: Final = re.compile(r"-[A-Za-z]*c[A-Za-z]*")
 _WITH_VALUE: Final = re.compile(r"[-+][A-Za-z]*[oO]|--(?:rcfile|init-file)")
 """Options that the next word belongs to: `-o pipefail`, `-euo pipefail`, `--rcfile FILE`."""
+_SU_COMMAND: Final = re.compile(r"-[A-Za-z]*c[A-Za-z]*|--(?:session-)?command(?:=.*)?", re.DOTALL)
 _DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -29,7 +30,10 @@ def is_shell_form(vector: Sequence[str], shell: Sequence[str] | None) -> bool:
     if shell and tuple(vector[: len(shell)]) == tuple(shell):
         return True
     for position, word in enumerate(vector):
-        if word.rpartition("/")[2] not in SHELLS:
+        name = word.rpartition("/")[2]
+        if name == "su" and any(map(_SU_COMMAND.fullmatch, vector[position + 1 :])):
+            return True  # su hands the text to the shell of the account (su(1))
+        if name not in SHELLS:
             continue
         options = iter(vector[position + 1 :])
         for option in options:
