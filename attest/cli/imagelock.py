@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -237,9 +238,11 @@ def _what_now(asked: _Asked, drift: Sequence[Drift]) -> Iterator[str]:
     parts = [part for part in _PARTS if any(each.part.value == part for each in drift)]
     words = f"{asked.image} differs from {asked.lock_file}, {_count(drift)}"
     yield f"{click.style('DRIFT', fg='red', bold=True)}  {escape(words)}"
-    output = "" if asked.lock_file == _LOCK else f" --output {asked.lock_file}"
-    only = "".join(f" --only {part}" for part in parts)
-    update = f"attest image lock {asked.image} --contract {asked.contract_file}{output} --update{only}"
+    output = [] if asked.lock_file == _LOCK else ["--output", asked.lock_file]
+    only = [word for part in parts for word in ("--only", part)]
+    update = shlex.join(
+        ["attest", "image", "lock", asked.image, "--contract", asked.contract_file, *output, "--update", *only]
+    )
     yield f"{click.style('next', fg='cyan')}: mend the image, or if it is meant: {escape(update)}"
 
 

@@ -194,6 +194,14 @@ def test_the_command_that_is_offered_names_the_lock(locked: Scene) -> None:
     assert '  changed  user was "app" and is "root"\n           USER root\n' in ended.out
 
 
+def test_the_command_that_is_offered_can_be_pasted(locked: Scene) -> None:
+    """Names that a shell would take apart are quoted in the command that is offered."""
+    assert lock(locked, "--output", "my lock;x.json").code == 0
+    other = write_image(locked.folder / "other", BASE, APP, config={**CONFIG, "User": "root"}, steps=["USER root"])
+    ended = lock(locked, "--check", "--output", "my lock;x.json", image=other)
+    assert "--output 'my lock;x.json' --update" in ended.out
+
+
 def test_very_much_drift_is_counted(locked: Scene) -> None:
     """Of a part with very much drift people see the beginning and the count, and JSON has all of it."""
     many = ("COPY many", [File(f"bin/{number:03}", mode=0o755) for number in range(100)])
