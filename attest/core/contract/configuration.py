@@ -6,7 +6,6 @@ Sources: image-spec, "Image Configuration"; Docker's image specification v1.2 fo
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, assert_never
@@ -124,7 +123,7 @@ def config_workdir(case: Case, demanded: Demanded | str) -> Iterator[Finding]:
             if found:
                 yield case.violation("WorkingDir", f"the working directory is {found}, and the contract allows none")
         case Demanded.SOME:
-            if not found.startswith("/") or not posixpath.normpath(found).strip("/"):  # `/app/..` is the root, too
+            if not found.startswith("/") or _is_root(found):
                 yield case.violation("WorkingDir", f"the working directory is {found or 'not set'}")
         case str():
             if found != demanded:
@@ -132,6 +131,17 @@ def config_workdir(case: Case, demanded: Demanded | str) -> Iterator[Finding]:
                 yield case.violation("WorkingDir", f"{said}, and the contract demands {demanded}")
         case _:
             assert_never(demanded)
+
+
+def _is_root(path: str) -> bool:
+    """Whether an absolute path is that of the root, however it is written: `/.`, `/srv/..`."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in ("", "."):
+            parts.append(part)
+    return not parts
 
 
 def config_stopsignal(case: Case, demanded: Demanded | str) -> Iterator[Finding]:

@@ -5,7 +5,6 @@ Source: deb-control(5), dpkg-query(1), Debian Policy 5.1 "Syntax of control file
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 
 from attest.core import limits
@@ -49,8 +48,7 @@ def _stanzas(content: bytes) -> Iterator[Mapping[str, str]]:
     except UnicodeDecodeError as error:
         raise PackagesInvalid(f"not UTF-8 at byte {error.start}") from error
     fields: dict[str, str] = {}
-    for raw in io.BytesIO(content):  # one line at a time: all together they take many times the memory
-        line = raw.decode("utf-8").removesuffix("\n")
+    for line in _lines(content):
         if not line.strip():
             if fields:
                 yield fields
@@ -67,3 +65,13 @@ def _stanzas(content: bytes) -> Iterator[Mapping[str, str]]:
         fields[key] = value.strip() if key in _WANTED else ""
     if fields:
         yield fields
+
+
+def _lines(content: bytes) -> Iterator[str]:
+    """One line after the other: all together they take many times the memory."""
+    start = 0
+    while start < len(content):
+        end = content.find(b"\n", start)
+        end = len(content) if end < 0 else end
+        yield content[start:end].decode("utf-8")
+        start = end + 1
