@@ -19,7 +19,7 @@ def parse_dpkg(content: bytes) -> list[Installed]:
     Raises:
         PackagesInvalid: it is no such database.
     """
-    found = []
+    found: list[Installed] = []
     for stanza in _stanzas(content):
         name, version = stanza.get("package"), stanza.get("version")
         if not name:
