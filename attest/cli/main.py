@@ -62,6 +62,13 @@ class _Stopped(Exception):
 class Commands(click.Group):
     """A group that imports a command when it is used, and not before."""
 
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        """Read the command line; what is printed here, `--help` and `--version`, fails as a command's answer does."""
+        try:
+            return super().make_context(*arguments, **more)
+        except OSError as error:
+            raise _Stopped from error
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what click would make an exit code of reaches `run` as it is."""
         try:

@@ -14,15 +14,28 @@ _STANDARD: Final = (0, 1, 2)
 
 
 def prepare_streams() -> None:
-    """Fill closed standard descriptors, so that no other file takes their number, and escape what cannot be shown."""
+    """Fill closed standard descriptors, so that no other file takes their number, and escape what cannot be shown.
+
+    Standard output is written whole or not at all, with PYTHONUNBUFFERED too.
+    """
     for descriptor in _STANDARD:
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    if isinstance(sys.stdout, io.TextIOWrapper) and isinstance(sys.stdout.buffer, io.RawIOBase):
+        sys.stdout = _whole(sys.stdout, sys.stdout.buffer)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _whole(stream: io.TextIOWrapper, raw: io.RawIOBase) -> io.TextIOWrapper:
+    """An unbuffered stream with a buffer: without one Python drops what the system did not take, and says nothing.
+
+    Nobody has to wait for the answer: click flushes after everything that it prints.
+    """
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding=stream.encoding, line_buffering=stream.line_buffering)
 
 
 def colours() -> bool | None:

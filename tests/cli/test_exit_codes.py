@@ -222,14 +222,16 @@ def test_a_time_that_never_ends_is_2(arguments: list[str], option: str, value: s
     assert (ended.code, f"'{option}'" in ended.err) == (2, True), ended.err
 
 
-def test_a_reader_that_goes_away_is_undecided(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["completion", "bash"], ["verify", "--help"], ["--help"], ["--version"]])
+def test_a_reader_that_goes_away_is_undecided(arguments: list[str], unbuffered: str, tmp_path: Path) -> None:
     """Output into a pipe that nobody reads ends with 3, not with click's 1, which would mean refused."""
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
-        [*COMMAND, "completion", "bash"],
+        [*COMMAND, *arguments],
         cwd=tmp_path,
-        env=clean_environment(tmp_path),
+        env=clean_environment(tmp_path, PYTHONUNBUFFERED=unbuffered),
         stdout=write,
         stderr=subprocess.PIPE,
         check=False,
@@ -244,12 +246,12 @@ def test_a_broken_pipe_inside_a_command_is_undecided(monkeypatch: pytest.MonkeyP
     assert attest("stub", cwd=tmp_path).code == 3
 
 
-def shell(line: str, *arguments: str, cwd: Path) -> Ended:
+def shell(line: str, *arguments: str, cwd: Path, **environment: str) -> Ended:
     """Run `attest` with the redirections of a shell line; `"$@"` in it is the command."""
     done = subprocess.run(
         ["/bin/sh", "-c", line, "sh", *COMMAND, *arguments],
         cwd=cwd,
-        env=clean_environment(cwd),
+        env=clean_environment(cwd, **environment),
         capture_output=True,
         check=False,
     )
@@ -263,12 +265,30 @@ def shell(line: str, *arguments: str, cwd: Path) -> Ended:
         ('"$@" >&-', "standard output is closed"),
     ],
 )
-def test_an_answer_that_cannot_be_given_is_undecided(line: str, words: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "arguments", [["completion", "bash"], ["--version"], ["--help"], ["ledger", "head", "sqlite:///ledger.db"]]
+)
+def test_an_answer_that_cannot_be_given_is_undecided(
+    arguments: list[str], unbuffered: str, line: str, words: str, tmp_path: Path
+) -> None:
     """Where standard output is closed or full the command ends with 3 and says so: nobody got its answer."""
-    ended = shell(line, "completion", "bash", cwd=tmp_path)
+    assert attest("ledger", "init", "sqlite:///ledger.db", cwd=tmp_path).code == 0
+    ended = shell(line, *arguments, cwd=tmp_path, PYTHONUNBUFFERED=unbuffered)
     assert ended.code == 3
     assert ended.err.splitlines()[0] == f"error: {words}"
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_half_an_answer_is_none(unbuffered: str, tmp_path: Path) -> None:
+    """Where there is room for the beginning of the answer alone, it ends with 3: no rest is lost without a word."""
+    whole = shell('"$@"', "--help", cwd=tmp_path)
+    assert len(whole.raw) > 1024
+    line = 'ulimit -f 1; "$@" >answer'  # no file of more than 512 bytes, or 1,024 in other shells
+    ended = shell(line, "--help", cwd=tmp_path, PYTHONUNBUFFERED=unbuffered, PYTHONDONTWRITEBYTECODE="1")
+    assert whole.raw.startswith((tmp_path / "answer").read_bytes())
+    assert (ended.code, "standard output cannot be written: File too large" in ended.err) == (3, True), ended.err
 
 
 @pytest.mark.parametrize("line", ['"$@" 2>&-', '"$@" 2>/dev/full', '"$@" <&-'])
