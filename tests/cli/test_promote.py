@@ -279,6 +279,16 @@ def test_a_folder_with_something_else_is_no_destination(passing: Scene) -> None:
     assert files(passing.folder / "out") == {"notes.txt": b"mine"}
 
 
+@pytest.mark.parametrize("to", ["oci:out", "oci:out/below"])
+def test_a_file_is_no_destination(to: str, passing: Scene) -> None:
+    """A file where the layout, or a folder above it, would be is named as what it is, and left alone."""
+    (passing.folder / "out").write_text("mine")
+    ended = promote(passing, to=to)
+    assert ended.code == 3
+    assert ended.err.splitlines()[0] == "error: out is a file, and no OCI image layout"
+    assert (passing.folder / "out").read_text() == "mine"
+
+
 def test_a_link_is_not_followed(passing: Scene) -> None:
     """A folder for blobs that leads elsewhere is no part of a layout."""
     (passing.folder / "out").mkdir()

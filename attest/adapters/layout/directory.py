@@ -11,7 +11,6 @@ the only one that nobody ever replaces, and the kernel lifts the lock of a proce
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import os
@@ -24,11 +23,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
 
+from attest.adapters.layout.system import errors_of, no_file_at
 from attest.core import limits
 from attest.core.reference import Digest, digest_of
 from attest.core.strictjson import JsonInvalid, loads
 from attest.errors import (
-    AccessDenied,
     LimitExceeded,
     NotFound,
     ReferenceInvalid,
@@ -72,7 +71,7 @@ class LayoutDirectory:
         self.path = path
         self._closing = contextlib.ExitStack()
         try:
-            with _errors_of(path):
+            with errors_of(path), no_file_at(path):
                 self._root = self._kept(os.open(path, _OPEN_FOLDER))
             self._check_version()
             self._blobs = self._open_blobs()
@@ -95,11 +94,11 @@ class LayoutDirectory:
         """
         if "\0" in path:
             raise ReferenceInvalid(f"{path!r} cannot be the path of an image layout")
-        with _errors_of(path):
+        with errors_of(path), no_file_at(path):
             Path(path).mkdir(parents=True, exist_ok=True)
             folder = os.open(path, _OPEN_FOLDER)
         try:
-            with _errors_of(path):
+            with errors_of(path):
                 present = set(os.listdir(folder))  # noqa: PTH208 - pathlib knows no open directories
                 if _VERSION_FILE in present:
                     return
@@ -156,7 +155,7 @@ class LayoutDirectory:
         place = f"{self.path}/blobs/sha256/{_hex(digest)}"
         if self._blobs is None:
             raise NotFound(f"{self.path} has no blob {digest}")
-        with _errors_of(place), os.fdopen(os.open(_hex(digest), _OPEN_FILE, dir_fd=self._blobs), "rb") as file:
+        with errors_of(place), os.fdopen(os.open(_hex(digest), _OPEN_FILE, dir_fd=self._blobs), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise StoreMisbehaved(f"{place} is not a regular file")
             while piece := file.read(limits.MIB):
@@ -171,7 +170,7 @@ class LayoutDirectory:
             Unreachable: another process holds the lock for longer than a minute.
         """
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NFS locks only what is open for writing
-        with _errors_of(f"{self.path}/{_VERSION_FILE}"):
+        with errors_of(f"{self.path}/{_VERSION_FILE}"):
             lock = os.open(_VERSION_FILE, flags, dir_fd=self._root)
         try:
             self._wait_for(lock)
@@ -203,7 +202,7 @@ class LayoutDirectory:
             raise StoreMisbehaved(f"{self.path} has no folder blobs/sha256")
         passing = f".attest-{secrets.token_hex(8)}.part"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with _errors_of(f"{self.path}/{passing}"):
+        with errors_of(f"{self.path}/{passing}"):
             with self.locked():
                 file = os.fdopen(os.open(passing, flags, 0o666, dir_fd=self._root), "wb")
                 fcntl.flock(file.fileno(), fcntl.LOCK_EX)
@@ -233,15 +232,15 @@ class LayoutDirectory:
     def sync_blobs(self) -> None:
         """Have the names of all blobs on the disk."""
         if self._blobs is not None:
-            with _errors_of(f"{self.path}/blobs/sha256"):
+            with errors_of(f"{self.path}/blobs/sha256"):
                 os.fsync(self._blobs)
 
     def write_index(self, content: bytes) -> None:
         """Replace `index.json`, in one step and for good. Call it under `locked`."""
-        with _errors_of(f"{self.path}/{_INDEX_FILE}"):
+        with errors_of(f"{self.path}/{_INDEX_FILE}"):
             mode = stat.S_IMODE(os.stat(_INDEX_FILE, dir_fd=self._root, follow_symlinks=False).st_mode)
         self._replace(_INDEX_FILE, self._root, content, mode=mode)
-        with _errors_of(self.path):
+        with errors_of(self.path):
             os.fsync(self._root)
 
     def _kept(self, descriptor: int) -> int:
@@ -270,7 +269,7 @@ class LayoutDirectory:
         folder = self._root
         for name in ("blobs", "sha256"):
             try:
-                with _errors_of(f"{self.path}/blobs"):
+                with errors_of(f"{self.path}/blobs"):
                     folder = self._kept(os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=folder))
             except NotFound:
                 return None
@@ -278,7 +277,7 @@ class LayoutDirectory:
 
     def _read(self, name: str, folder: int, shown: str, limit: int) -> bytes:
         place = f"{self.path}/{shown}"
-        with _errors_of(place), os.fdopen(os.open(name, _OPEN_FILE, dir_fd=folder), "rb") as file:
+        with errors_of(place), os.fdopen(os.open(name, _OPEN_FILE, dir_fd=folder), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise StoreMisbehaved(f"{place} is not a regular file")
@@ -306,7 +305,7 @@ class LayoutDirectory:
             time.sleep(_LOCK_PAUSE * (0.5 + random.random()))  # noqa: S311 - spreads writers, protects nothing
 
     def _sweep(self) -> None:
-        with _errors_of(self.path):
+        with errors_of(self.path):
             for name in os.listdir(self._root):  # noqa: PTH208 - pathlib knows no open directories
                 if _LEFTOVER.fullmatch(name) or (_PART.fullmatch(name) and self._is_abandoned(name)):
                     with contextlib.suppress(OSError):  # it harms nobody where it stays
@@ -330,7 +329,7 @@ class LayoutDirectory:
         """Write a file under a passing name, then give it its own; a missing `mode` is what the umask says."""
         passing = f".attest-{secrets.token_hex(8)}.tmp"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with _errors_of(f"{self.path}/{passing}"):
+        with errors_of(f"{self.path}/{passing}"):
             try:
                 with os.fdopen(os.open(passing, flags, 0o666, dir_fd=self._root), "wb") as file:
                     if mode is not None:
@@ -377,24 +376,3 @@ def _make_file(folder: int, name: str, content: bytes) -> None:
 
 def _hex(digest: Digest) -> str:
     return digest.removeprefix("sha256:")
-
-
-@contextlib.contextmanager
-def _errors_of(place: str) -> Iterator[None]:
-    """What the operating system says about `place`, in our own exceptions."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise NotFound(f"{place} does not exist") from error
-    except PermissionError as error:
-        raise AccessDenied(f"{place}: {error.strerror}") from error
-    except OSError as error:
-        match error.errno:
-            case errno.EROFS:
-                raise AccessDenied(f"{place}: {error.strerror}") from error
-            case errno.ELOOP:
-                raise StoreMisbehaved(f"{place} is a symbolic link, and links are not followed here") from error
-            case errno.ENOTDIR:
-                raise StoreMisbehaved(f"{place} is no directory of its own") from error
-            case _:
-                raise StoreError(f"{place}: {error.strerror}") from error
