@@ -9,6 +9,8 @@ import pytest
 
 from tests.cli.scene import Scene
 from tests.e2e.gate import registry_scene
+from tests.e2e.looking import Looker, with_browser
+from tests.parts.containers import Podman
 from tests.parts.images import BuiltImage
 from tests.parts.registry import Registry
 
@@ -23,3 +25,9 @@ def scene_in(tmp_path: Path) -> SceneIn:
         return registry_scene(tmp_path, registry, image)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def looker(podman: Podman, browser_image: BuiltImage, tmp_path_factory: pytest.TempPathFactory) -> Looker:
+    """A real browser to look at pages with."""
+    return with_browser(podman, browser_image, tmp_path_factory.mktemp("browser"))

@@ -161,6 +161,17 @@ def open_place(registry: Registry | None, folder: Path, name: str) -> Place:
     return Place(registry=registry, name=registry.fresh_repository() if registry is not None else name, folder=folder)
 
 
+def credentials(folder: Path, *registries: Registry | None) -> dict[str, str]:
+    """The variable that leads to what docker remembers of these registries, in a file of their own."""
+    auths: dict[str, Any] = {}
+    for registry in registries:
+        if registry is not None:
+            auths |= json.loads((registry.docker_config_dir / "config.json").read_text())["auths"]
+    (folder / "docker").mkdir()
+    (folder / "docker/config.json").write_text(json.dumps({"auths": auths}))
+    return {"DOCKER_CONFIG": str(folder / "docker")}
+
+
 def make_stage(folder: Path, source: Registry | None, target: Registry | None, image: BuiltImage) -> Stage:
     """An image at its source, signed by two lanes, and somewhere to promote it to."""
     folder.mkdir(exist_ok=True)
@@ -169,17 +180,11 @@ def make_stage(folder: Path, source: Registry | None, target: Registry | None, i
         push(image, origin.registry, origin.name, tag="main")
     else:
         copy_layout(image, folder / origin.name)
-    auths: dict[str, Any] = {}
-    for registry in (source, target):
-        if registry is not None:
-            auths |= json.loads((registry.docker_config_dir / "config.json").read_text())["auths"]
-    (folder / "docker").mkdir()
-    (folder / "docker/config.json").write_text(json.dumps({"auths": auths}))
     scene = Scene(
         folder=folder,
         image=origin.image(image.digest),
         repository=None if source is not None else REPOSITORY,
-        environment={"DOCKER_CONFIG": str(folder / "docker")},
+        environment=credentials(folder, source, target),
     )
     scene.make_keys("unit", "e2e", "gate")
     platforms = "platforms: {evidence: index, only: [linux/amd64, linux/arm64]}" if image.platforms else ""

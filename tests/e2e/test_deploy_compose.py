@@ -16,6 +16,8 @@ import pytest
 
 from tests.cli.running import Ended
 from tests.cli.scene import Scene, policy_text
+from tests.e2e.looking import Looker
+from tests.e2e.promotion import credentials
 from tests.e2e.staging import ENVIRONMENT, LEDGER, make_ledger
 from tests.parts.containers import Podman
 from tests.parts.find import lacking
@@ -32,13 +34,18 @@ USER 65534:65534
 """
 
 
+BETWEEN = [("gitea", "docker_registry"), ("docker_registry", "olareg"), ("gitea", "olareg")]
+"""Where images are built, and where they are promoted to and deployed from. Only the first is for every run."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Machine:
     """A machine with an engine, an environment of one service, and releases for it."""
 
     scene: Scene
     podman: Podman
-    registry: Registry
+    forge: Registry
+    """Where images are built, in `source`."""
     repository: str
     source: str
     port: int
@@ -54,7 +61,7 @@ class Machine:
         if healthy:
             (context / "www" / "health").write_text("well")
         image = build_from(self.scene.folder / f"build-{name}", context)
-        pushed = push(image, self.registry, self.source, tag=name)
+        pushed = push(image, self.forge, self.source, tag=name)
         for lane in ("unit", "e2e"):
             self.scene.sign(lane, image=pushed.reference)
         ended = self.scene.attest("promote", pushed.reference, "--policy", "policy.yaml", "--to", self.repository)
@@ -82,23 +89,24 @@ class Machine:
 
 
 @pytest.fixture
-def machine(podman: Podman, docker_registry: Registry, tmp_path: Path) -> Iterator[Machine]:
+def machine(podman: Podman, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Machine]:
     """A machine on which nothing was deployed; its containers are gone at the end."""
+    forge, staging = (request.getfixturevalue(kind) for kind in request.param)
     programs = Path(sys.executable).parent
     if not (programs / "podman-compose").exists():
         lacking("podman-compose is not here; it comes with the development dependencies")
     folder = tmp_path / re.sub("[^a-z0-9]", "", f"plex{tmp_path.name[-8:].lower()}")
     folder.mkdir()
-    podman.trust(docker_registry.host)
+    podman.trust(staging.host)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    scene = Scene(folder=folder, repository=None, environment={"DOCKER_CONFIG": str(docker_registry.docker_config_dir)})
+    scene = Scene(folder=folder, repository=None, environment=credentials(folder, forge, staging))
     made = Machine(
         scene=scene,
         podman=podman,
-        registry=docker_registry,
-        repository=docker_registry.fresh_repository(),
-        source=docker_registry.fresh_repository(),
+        forge=forge,
+        repository=staging.fresh_repository(),
+        source=forge.fresh_repository(),
         port=port,
         path=f"{podman.programs}{os.pathsep}{programs}{os.pathsep}{os.environ['PATH']}",
     )
@@ -128,8 +136,23 @@ def machine(podman: Podman, docker_registry: Registry, tmp_path: Path) -> Iterat
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_promote_deploy_fail_and_go_back(machine: Machine) -> None:
-    """Containers run what was verified and promoted; one that fails its probe is rolled back, seen by its digest."""
+SHOWN = ["succeeded", "failed", "succeeded", "succeeded", "refused", "succeeded"]
+"""One; the sick one, and back to one; two; one again, which failed since; and two repaired."""
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        pytest.param(pair, id="-to-".join(pair), marks=[pytest.mark.slow] if number else [])
+        for number, pair in enumerate(BETWEEN)
+    ],
+    indirect=True,
+)
+def test_promote_deploy_fail_and_go_back(machine: Machine, looker: Looker, tmp_path: Path) -> None:
+    """Containers run what was verified and promoted; one that fails its probe is rolled back, seen by its digest.
+
+    In the end the history page, in a real browser, shows every delivery with what became of it.
+    """
     machine.release("one")
     ended = machine.deploy("one")
     assert ended.code == 0, ended.err
@@ -162,3 +185,11 @@ def test_promote_deploy_fail_and_go_back(machine: Machine) -> None:
     ended = machine.attest("reconcile")
     assert ended.code == 0, ended.err
     assert machine.runs("two")
+    page = machine.attest("history", "--format", "html")
+    assert page.code == 0, page.err
+    seen = looker.look(tmp_path, page.raw)["light"]
+    assert (seen["title"], seen["said"], seen["scripts"]) == ("staging: delivery history", [], 0)
+    assert [mark.split()[-1] for mark in seen["marks"]] == SHOWN
+    for name in machine.digests:
+        assert machine.digests[name][7:19] in seen["text"]
+    assert "404" in seen["text"]

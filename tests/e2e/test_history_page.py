@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import http.server
-import json
-import shutil
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.cli.observed import Watched
 from tests.core.make_delivery import Book
 from tests.core.make_story import story
-from tests.parts.containers import Podman
-from tests.parts.images import BuiltImage
+from tests.e2e.looking import Looker
 from tests.test_page import MARKUP, hostile
 
 pytestmark = pytest.mark.parts
-
-NAME = "localhost/page-browser:sample"
-LOOK = Path(__file__).with_name("service") / "look.py"
-
-
-@pytest.fixture(scope="module")
-def browser(podman: Podman, browser_image: BuiltImage, tmp_path_factory: pytest.TempPathFactory) -> Podman:
-    """An engine that has the image with the browser."""
-    link = tmp_path_factory.mktemp("browser") / "layout"  # podman takes no path with a dot before a name
-    link.symlink_to(browser_image.layout)
-    podman.load(dataclasses.replace(browser_image, layout=link), NAME)
-    return podman
-
-
-def look(browser: Podman, folder: Path, page: bytes) -> dict[str, dict[str, Any]]:
-    """What the browser makes of a page: in light, in dark, and on a telephone."""
-    seen = folder / "seen"
-    seen.mkdir()
-    (seen / "page.html").write_bytes(page)
-    shutil.copy(LOOK, seen / "look.py")
-    printed = browser.run(
-        *("run", "--rm", "--pull", "never", "--env", "PYTHONPATH=/opt/site", "--volume", f"{seen}:/seen"),
-        *("--entrypoint", '["python3"]', NAME, "/seen/look.py", "/seen/page.html", "/seen"),
-    )
-    found: dict[str, dict[str, Any]] = json.loads(printed)
-    return found
 
 
 def page_of(folder: Path, book: Book) -> bytes:
@@ -55,9 +24,9 @@ def page_of(folder: Path, book: Book) -> bytes:
     return ended.raw
 
 
-def test_the_page_is_seen(browser: Podman, tmp_path: Path) -> None:
+def test_the_page_is_seen(looker: Looker, tmp_path: Path) -> None:
     """Every delivery is on the time line and below it; nothing is asked for or complained about, nothing sticks out."""
-    found = look(browser, tmp_path, page_of(tmp_path, story()))
+    found = looker.look(tmp_path, page_of(tmp_path, story()))
     assert sorted(found) == ["dark", "light", "small"]
     for seen in found.values():
         assert seen["title"] == "staging: delivery history"
@@ -75,17 +44,17 @@ def test_the_page_is_seen(browser: Podman, tmp_path: Path) -> None:
     assert (tmp_path / "seen" / "print.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_hostile_text_does_nothing(browser: Podman, tmp_path: Path) -> None:
+def test_hostile_text_does_nothing(looker: Looker, tmp_path: Path) -> None:
     """Markup in every field of the ledger runs nothing and makes nothing; it is there to be read."""
     text = " ".join(MARKUP) + "\u202e\u200b"
-    for seen in look(browser, tmp_path, page_of(tmp_path, hostile(text))).values():
+    for seen in looker.look(tmp_path, page_of(tmp_path, hostile(text))).values():
         assert (seen["pwned"], seen["scripts"], seen["handlers"], seen["said"]) == (None, 0, 0, [])
         assert seen["asked"] == ["file:///seen/page.html"]
         assert "<script>window.pwned = 1</script>" in seen["text"]
         assert "\u202e" not in seen["text"]
 
 
-def test_the_policy_is_what_stops_a_script(browser: Podman, tmp_path: Path) -> None:
+def test_the_policy_is_what_stops_a_script(looker: Looker, tmp_path: Path) -> None:
     """A script, a style and an image put into the page by force are refused by the browser, which says so."""
     page = page_of(tmp_path, story())
     asked: list[object] = []
@@ -101,7 +70,7 @@ def test_the_policy_is_what_stops_a_script(browser: Podman, tmp_path: Path) -> N
             "<script>window.pwned = 1</script><style>html { background: red }</style>"
             f"<img src='http://127.0.0.1:{server.server_address[1]}/x.png'></body>"
         )
-        seen = look(browser, tmp_path, page.replace(b"</body>", evil.encode()))["light"]
+        seen = looker.look(tmp_path, page.replace(b"</body>", evil.encode()))["light"]
         server.shutdown()
     assert (seen["pwned"], seen["paper"]) == (None, "rgb(255, 255, 255)")
     assert sum("Content Security Policy" in line for line in seen["said"]) >= 3
