@@ -61,6 +61,6 @@ class Watched:
         """Have the services run these digests."""
         (self.folder / "running.json").write_text(json.dumps(running))
 
-    def attest(self, verb: str, *arguments: object, **environment: str) -> Ended:
+    def attest(self, verb: str, *arguments: object, stdin: bytes = b"", **environment: str) -> Ended:
         """A command about the environment."""
-        return attest(verb, "staging.yaml", *arguments, cwd=self.folder, **environment)
+        return attest(verb, "staging.yaml", *arguments, cwd=self.folder, stdin=stdin, **environment)
