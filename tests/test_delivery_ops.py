@@ -11,14 +11,23 @@ import pytest
 
 from attest.adapters.ledger import create_ledger, parse_address
 from attest.core.delivery.machine import Phase
-from attest.core.delivery.records import Cause, DeliveredRelease, Pass, Trigger
+from attest.core.delivery.records import Cause, DeliveredRelease, Frozen, Kind, Pass, Trigger
 from attest.core.health import Health
 from attest.core.ledger import Entry
 from attest.core.predicates import Result
 from attest.core.reference import Repository
 from attest.core.targets import RunState
 from attest.core.verdict import Passed
-from attest.errors import InternalError, LeaseLost, LedgerMisbehaved, NotFound, NotObserved, TargetFailed, Unreachable
+from attest.errors import (
+    InternalError,
+    LeaseLost,
+    LedgerMisbehaved,
+    NotFound,
+    NotObserved,
+    TargetFailed,
+    Unreachable,
+    UsageError,
+)
 from attest.ops.delivery.carry import carry_out
 from attest.ops.delivery.deploy import Wanted, deploy, rollback
 from attest.ops.delivery.reconcile import reconcile
@@ -393,3 +402,129 @@ def test_the_journal_reads_what_it_writes(world: World) -> None:
     with journal(world.site) as book:
         assert isinstance(book, Journal)
         assert book.here.current == book.delivery(1)
+
+
+def undecided(world: World) -> None:
+    """Releases 1 and 2, and a rollback from 2 of which nobody can tell what it came to."""
+    world.deploy(1)
+    world.deploy(2)
+    world.prober.health = Health.ERROR
+    assert ended(rollback(world.site)) is Phase.ERROR
+    world.prober.health = Health.HEALTHY
+
+
+def test_a_rollback_that_nobody_could_tell_of_is_brought_again(world: World) -> None:
+    """A second `attest rollback` brings the same release, marks nothing more, and goes no further back."""
+    undecided(world)
+    done = rollback(world.site, reason="once more")
+    assert done.delivery is not None
+    assert (ended(done), done.delivery.kind, done.delivery.planned.reason) == (
+        Phase.SUCCEEDED,
+        Kind.REPAIR,
+        "once more",
+    )
+    assert world.runs() == image("app", 1).digest
+    with journal(world.site) as book:
+        assert set(book.here.bad) == {release(2).key}
+        assert book.here.current == done.delivery
+    assert done.hold is not None  # of the first rollback
+
+
+def test_however_often_nobody_can_tell(world: World) -> None:
+    """The third one brings it again too, and so does one behind a repair that `attest reconcile` made."""
+    undecided(world)
+    world.prober.health = Health.ERROR
+    assert ended(rollback(world.site)) is Phase.ERROR
+    world.target.running["app"] = replace(world.target.running["app"], digests=frozenset({make.digest("evil")}))
+    found = reconcile(world.site, trigger=Trigger.AUTOMATIC)
+    assert found.repair is not None
+    assert ended(found.repair) is Phase.ERROR
+    world.prober.health = Health.HEALTHY
+    assert ended(rollback(world.site)) is Phase.SUCCEEDED
+    assert world.runs() == image("app", 1).digest
+
+
+def test_a_rollback_that_is_brought_again_and_fails_stays(world: World) -> None:
+    """Now it is known to be bad: it is not rolled back by itself, and the next one goes further back."""
+    world.deploy(3)
+    undecided(world)
+    world.prober.sick = {image("app", 1).digest}
+    done = rollback(world.site)
+    assert (ended(done), done.rollback) == (Phase.FAILED, None)
+    assert world.runs() == image("app", 1).digest
+    with journal(world.site) as book:
+        assert book.here.interrupted_rollback is None
+    assert ended(rollback(world.site)) is Phase.SUCCEEDED
+    assert world.runs() == image("app", 3).digest
+
+
+def test_a_rollback_that_is_brought_again_and_interrupted(world: World) -> None:
+    """The third one finishes the second; where today's policy refuses it by then, it failed, and nothing follows."""
+    undecided(world)
+    with pytest.raises(LeaseLost):
+        rollback(world.changed(ledger=LosingLedger(world.site.ledger, 1)))
+    assert world.types()[-1] == "deployment.probing"
+    planned = world.types().count("deployment.planned")
+    done = rollback(world.site)
+    assert (ended(done), world.types().count("deployment.planned")) == (Phase.SUCCEEDED, planned)
+
+
+def test_a_rollback_that_is_brought_again_and_refused_when_it_is_finished(world: World) -> None:
+    """Interrupted, and refused by today's policy since: it failed, no rollback follows by itself, and none is due."""
+    world.deploy(3)
+    undecided(world)
+    with pytest.raises(LeaseLost):
+        rollback(world.changed(ledger=LosingLedger(world.site.ledger, 1)))
+    world.publish(1, result=Result.FAILED)
+    done = rollback(world.site)
+    assert (ended(done), done.rollback) == (Phase.FAILED, None)
+    assert ended(rollback(world.site)) is Phase.SUCCEEDED
+    assert world.runs() == image("app", 3).digest
+
+
+def test_a_rollback_that_is_brought_again_meets_no_freeze(world: World) -> None:
+    """It is the rollback that somebody asked for, so it is exempt as that was."""
+    undecided(world)
+    with journal(world.site) as book:
+        book.write(Frozen(until=None, reason="holidays"))
+    assert ended(rollback(world.site)) is Phase.SUCCEEDED
+
+
+def test_a_rollback_that_today_refuses_to_bring_again(world: World) -> None:
+    """Nothing is touched or marked, and it is said how to go elsewhere; `--to` does."""
+    world.deploy(3)
+    undecided(world)
+    world.publish(1, result=Result.FAILED)
+    done = rollback(world.site)
+    assert ended(done) is Phase.REFUSED
+    assert any("--to" in text for text in world.told)
+    with journal(world.site) as book:
+        assert set(book.here.bad) == {release(2).key}
+    assert ended(rollback(world.site, to=1)) is Phase.SUCCEEDED
+    assert world.runs() == image("app", 3).digest
+
+
+def test_a_repair_of_a_rollback_that_succeeded_is_undone_as_any_other(world: World) -> None:
+    """What was confirmed once is no undecided rollback: a later repair that errs is gone back from."""
+    world.deploy(3)
+    world.deploy(1)
+    world.deploy(2)
+    assert ended(rollback(world.site)) is Phase.SUCCEEDED
+    world.target.running["app"] = replace(world.target.running["app"], digests=frozenset({make.digest("evil")}))
+    world.prober.health = Health.ERROR
+    reconcile(world.site, trigger=Trigger.AUTOMATIC)
+    world.prober.health = Health.HEALTHY
+    assert ended(rollback(world.site)) is Phase.SUCCEEDED
+    assert world.runs() == image("app", 3).digest
+
+
+def test_a_rollback_of_other_services_than_today_is_not_brought_again(world: World) -> None:
+    """Nothing is touched, marked or recorded: it says that the release does not fit, and what does."""
+    undecided(world)
+    before = world.types()
+    moved = environment()
+    elsewhere = replace(moved.services["app"], repository=SOURCE)
+    with pytest.raises(UsageError, match="is for other services") as raised:
+        rollback(world.changed(environment=replace(moved, services={"app": elsewhere})))
+    assert "--to" in (raised.value.hint or "")
+    assert world.types() == before

@@ -42,7 +42,7 @@ def command(
     Taken is the newest whole release that was probed healthy there, is not marked as bad, has all its images, and
     passes today's policy; newer ones are passed over, and it is said why. What is undone is marked as bad, and
     automatic deployments are held until `attest release-hold`. Where there is nothing to go back to, nothing is
-    touched.
+    touched. A rollback of which nobody could tell what it came to is brought again, and goes no further back.
 
     Exit codes: 0 it runs, confirmed by digest and healthy; 1 there is nothing to go back to, or it failed; 2 a wrong
     command line or document; 3 it could not be decided.

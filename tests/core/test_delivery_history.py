@@ -441,6 +441,47 @@ def test_records_are_followed_one_by_one() -> None:
     assert whole.of("production") == EnvironmentHistory(name="production")
 
 
+def _undecided(end: str = "error") -> Book:
+    """Release 2, and a rollback from it to release 1 that ended so."""
+    book = Book()
+    book.deliver(release(1))
+    undone = book.deliver(release(2))
+    book.deliver(release(1), end, kind=Kind.ROLLBACK, reverts=undone)
+    return book
+
+
+@pytest.mark.parametrize(("end", "undecided"), [("error", True), ("failed", False), ("succeeded", False)])
+def test_a_rollback_that_nobody_could_tell_of(end: str, undecided: bool) -> None:
+    """It is known as long as it changed the environment last and neither succeeded nor failed."""
+    book = _undecided(end)
+    environment = here(book)
+    assert environment.undecided_rollback == (environment.current if undecided else None)
+    book.deliver(release(3), "error")
+    assert here(book).undecided_rollback is None
+
+
+@pytest.mark.parametrize(
+    ("of", "kind", "again"),
+    [(1, Kind.REPAIR, True), (2, Kind.REPAIR, False), (1, Kind.DEPLOY, False)],
+)
+def test_what_brings_an_undecided_rollback_again(of: int, kind: Kind, again: bool) -> None:
+    """A repair of the same release is on the way back as that was, however often; nothing else is."""
+    book = _undecided()
+    for _ in range(2):
+        number = book.deliver(release(of), "error", kind=kind)
+        environment = here(book)
+        assert environment.deliveries[number].way_back is again
+        assert environment.undecided_rollback == (environment.current if again else None)
+        assert release(1).key not in environment.bad
+
+
+def test_a_repair_of_a_rollback_that_succeeded_is_not_on_the_way_back() -> None:
+    """What was confirmed came to its end; a repair of it later is one like any other."""
+    book = _undecided("succeeded")
+    number = book.deliver(release(1), "error", kind=Kind.REPAIR)
+    assert not here(book).deliveries[number].way_back
+
+
 def test_environments_do_not_meet() -> None:
     """What happens in one environment says nothing about another of the same ledger."""
     book = Book()

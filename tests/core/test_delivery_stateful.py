@@ -43,6 +43,8 @@ class Naive:
     """Planned with one."""
     waived: set[int] = field(default_factory=set)
     reverts: dict[int, int] = field(default_factory=dict)
+    again: set[int] = field(default_factory=set)
+    """Rollbacks, and what brings one again that nobody could tell of."""
     phase: dict[int, str] = field(default_factory=dict)
     touched: list[int] = field(default_factory=list)
     """In the order in which they first changed the environment."""
@@ -57,6 +59,12 @@ class Naive:
         """The delivery that is not finished."""
         busy = [number for number, phase in self.phase.items() if phase in {str(one) for one in UNFINISHED}]
         return busy[-1] if busy else None
+
+    @property
+    def undecided(self) -> int | None:
+        """The rollback that changed the environment last, where nobody could tell."""
+        last = self.touched[-1] if self.touched else None
+        return last if last in self.again and self.phase[last] == "error" else None
 
 
 class Deliveries(RuleBasedStateMachine):
@@ -78,6 +86,10 @@ class Deliveries(RuleBasedStateMachine):
     def _plan(self, of: int, kind: Kind, *, waiver: bool = False, reverts: int | None = None) -> int:
         named = digest("waiver") if waiver else None
         number = self.book.write(planned(release(of), kind, waiver=named, reverts=reverts))
+        undecided = self.naive.undecided
+        brought = None if undecided is None else self.naive.release_of[undecided]
+        if reverts is not None or (kind is Kind.REPAIR and of == brought):
+            self.naive.again.add(number)
         self.naive.release_of[number] = of
         self.naive.phase[number] = "planned"
         if waiver:
@@ -98,6 +110,15 @@ class Deliveries(RuleBasedStateMachine):
     def plan(self, of: int, waiver: bool, repair: bool) -> None:
         """Somebody wants a release, and may have a waiver for it."""
         self._plan(of, Kind.REPAIR if repair else Kind.DEPLOY, waiver=waiver and not repair)
+
+    @precondition(lambda self: self.naive.open is None and self.naive.undecided is not None)
+    @rule()
+    def bring_again(self) -> None:
+        """Somebody wants back once more, behind a rollback of which nobody could tell: the same release."""
+        undecided = self.here().undecided_rollback
+        assert undecided is not None
+        assert undecided.release.key not in self.here().bad
+        self._plan(self.naive.release_of[undecided.number], Kind.REPAIR)
 
     def _verify(self, number: int, needed: bool) -> None:
         """It passes, or needs the waiver that it was planned with."""
@@ -209,6 +230,9 @@ class Deliveries(RuleBasedStateMachine):
         assert {number: str(one.phase) for number, one in here.deliveries.items()} == naive.phase
         assert (None if here.current is None else here.current.number) == (naive.touched[-1] if naive.touched else None)
         assert (None if here.unfinished is None else here.unfinished.number) == naive.open
+        undecided = here.undecided_rollback
+        assert (None if undecided is None else undecided.number) == naive.undecided
+        assert {number for number, one in here.deliveries.items() if one.way_back} == naive.again
         assert {release(number).key for number in naive.bad} == set(here.bad)
         assert (here.hold is not None) == naive.hold
         good = [

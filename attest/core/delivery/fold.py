@@ -163,9 +163,24 @@ def _plan(before: EnvironmentHistory, record: Record, payload: Planned) -> Envir
             raise _Impossible(f"delivery {undone.number} is not the one that changed the environment last")
         if undone.release.key == payload.release.key:
             raise _Impossible("it would bring what it undoes")
-    delivery = Delivery(number=record.seq, planned=payload, actor=record.actor, since=record.time, changed=record.time)
+    delivery = Delivery(
+        number=record.seq,
+        planned=payload,
+        actor=record.actor,
+        since=record.time,
+        changed=record.time,
+        way_back=payload.kind is Kind.ROLLBACK or _again(before, payload),
+    )
     before.deliveries[record.seq] = delivery
     return before
+
+
+def _again(before: EnvironmentHistory, payload: Planned) -> bool:
+    """Whether it is the repair of a rollback that nobody could tell the end of."""
+    undecided = before.undecided_rollback
+    if payload.kind is not Kind.REPAIR or undecided is None:
+        return False
+    return undecided.release.key == payload.release.key
 
 
 _NEXT: Final[Mapping[type[Step], Phase]] = {

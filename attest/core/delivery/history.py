@@ -48,6 +48,8 @@ class Delivery:
     """It failed, and a rollback was to follow by itself."""
     by: int | None = None
     """The delivery that undoes or undid it, or took its place."""
+    way_back: bool = False
+    """Whether it is a rollback, or brings again what a rollback brought that nobody could tell the end of."""
 
     @property
     def kind(self) -> Kind:
@@ -150,6 +152,12 @@ class EnvironmentHistory:
         current = self.current
         owed = current is not None and current.phase is Phase.FAILED and current.wants_rollback
         return current if owed else None
+
+    @property
+    def undecided_rollback(self) -> Delivery | None:
+        """The rollback that changed the environment last, where nobody could tell what it came to."""
+        current = self.current
+        return current if current is not None and current.way_back and current.phase is Phase.ERROR else None
 
     @property
     def healthy(self) -> frozenset[Digest]:

@@ -12,7 +12,7 @@ from typing import Final
 from attest.core.delivery.fields import clipped
 from attest.core.delivery.machine import Phase
 from attest.core.delivery.outcome import UNCONFIRMED, Outcome, conclude, matches, restarted, unconfirmed
-from attest.core.delivery.records import Applying, Erred, Failed, Kind, Probing, Stage, Succeeded
+from attest.core.delivery.records import Applying, Erred, Failed, Probing, Stage, Succeeded
 from attest.core.delivery.services import RecordedService, record_service
 from attest.core.environment import EnvironmentService, OneShot
 from attest.core.health import Health, ProbeResult
@@ -162,7 +162,7 @@ def _end(
             site.tell("it runs, confirmed by digest, and is healthy")
         case Phase.FAILED:
             # A rollback that fails is not rolled back in its turn: that could go on for ever.
-            rollback = site.environment.automatic_rollback and journal.delivery(number).kind is not Kind.ROLLBACK
+            rollback = site.environment.automatic_rollback and not journal.delivery(number).way_back
             journal.write(Failed(deployment=number, message=message, services=services, rollback=rollback))
             site.tell(f"failed: {message}")
         case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from attest.core.delivery.candidates import unlike
 from attest.core.delivery.fields import clipped
 from attest.core.delivery.gates import Obstacle, obstacle
 from attest.core.delivery.history import Delivery, Hold
@@ -96,13 +97,17 @@ def deploy(site: Site, wanted: Wanted) -> Done:
 def rollback(site: Site, *, reason: str | None = None, to: int | None = None) -> Done:
     """Undo what changed the environment last: back to the newest release that was healthy and passes today's policy.
 
+    Where that was a rollback of which nobody could tell what it came to, what it brought is brought again: it is not
+    known to be bad.
+
     Args:
         site: The environment.
         reason: What the one who wants it says.
         to: The number of the delivery to whose release to go, and to no other.
 
     Raises:
-        UsageError: nothing was ever deployed there, or `to` is no delivery that could be gone back to.
+        UsageError: nothing was ever deployed there, or `to` is no delivery that could be gone back to; or what would
+            be brought again is for other services than the environment has today.
         LeaseHeld, LedgerError, StoreError, DocumentInvalid, TargetFailed: as for `deploy`.
     """
     with journal(site) as book:
@@ -118,8 +123,42 @@ def rollback(site: Site, *, reason: str | None = None, to: int | None = None) ->
             raise UsageError(f"nothing was ever deployed to {site.environment.name}", hint="deploy a release first")
         if target is not None and target.release.key == undone.release.key:
             raise UsageError(f"delivery {to} brought what would be rolled back", hint="leave --to out, or name another")
+        undecided = book.here.undecided_rollback
+        if undecided is not None and target is None:
+            return _bring_again(book, undecided, reason)
         number = roll_back(book, undone, trigger=Trigger.EXPLICIT, reason=reason, to=target)
         return _done(book, number, ())
+
+
+def _bring_again(book: Journal, undecided: Delivery, reason: str | None) -> Done:
+    """What a rollback brought, once more: nobody could tell that it is bad. No freeze stops it, as none stopped that.
+
+    Raises:
+        UsageError: it is for other services than the environment has today.
+    """
+    site = book.site
+    services = {name: service.repository for name, service in site.environment.services.items()}
+    difference = unlike(undecided.release, services)
+    if difference is not None:
+        problem = f"what rollback {undecided.number} brought is for other services: {difference}"
+        raise UsageError(problem, hint=f"{_FURTHER}, or deploy a release of the services that it has today")
+    site.tell(f"nobody could tell what rollback {undecided.number} came to; bringing the same release again")
+    planned = Planned(
+        kind=Kind.REPAIR,
+        trigger=Trigger.EXPLICIT,
+        release=undecided.release,
+        document=site.environment.digest,
+        reason=reason,
+        version=site.version,
+    )
+    number = book.write(planned)
+    verdict = verify_and_carry_out(book, number)
+    if isinstance(verdict, Refused):
+        site.tell(f"today's policy refuses what the rollback brought; {_FURTHER}")
+    return _done(book, number, (), verdict=verdict)
+
+
+_FURTHER = "`attest rollback --to NUMBER` goes to the release of another delivery"
 
 
 def verify_and_carry_out(book: Journal, number: int, presented: Presented | None = None) -> Allowed | Refused:

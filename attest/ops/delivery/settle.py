@@ -41,10 +41,11 @@ def settle(journal: Journal, *, presented: Presented | None = None) -> tuple[int
 def settle_for_rollback(journal: Journal) -> int | None:
     """The same where the environment is to be rolled back: nothing is finished only to be undone.
 
-    A rollback that was interrupted is finished, and its number returned: that is what was asked for.
+    A rollback that was interrupted is finished, and its number returned: that is what was asked for. So is one that
+    was brought again.
     """
     last = journal.here.unfinished
-    if last is None or not last.touched or last.kind is Kind.ROLLBACK:
+    if last is None or not last.touched or last.way_back:
         _settle_last(journal)
         return last.number if last is not None and last.touched else None
     _look(journal, last)
@@ -90,7 +91,7 @@ def _finish(journal: Journal, last: Delivery, presented: Presented | None) -> No
                 site.tell(f"delivery {last.number} is finished")
         case Refused() as refused:
             message = clipped(f"it was interrupted, and today's policy refuses it: {why(refused)}")
-            rollback = site.environment.automatic_rollback and last.kind is not Kind.ROLLBACK
+            rollback = site.environment.automatic_rollback and not last.way_back
             seen = dict(here.seen.services) if here.seen is not None else {}
             failed = Failed(deployment=last.number, message=message, services=seen, rollback=rollback, verdict=verdict)
             journal.write(failed)
