@@ -57,6 +57,8 @@ class AttestError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.told = False
+        """Whether the command had done its work, and printed what became of it, when this happened."""
 
 
 class UsageError(AttestError):

@@ -72,6 +72,7 @@ def command(
         chosen = choose_images(Stores(connection), images, (), release_file)
         named = tuple(_in_registry(image.reference) for image in chosen.images)
     with site(environment, connection, who) as place:
+        from attest.cli.deliveries import finish
         from attest.core.delivery.fitting import release_of_file, release_of_images
         from attest.core.delivery.records import Trigger
         from attest.ops.delivery.deploy import Wanted, deploy
@@ -85,9 +86,7 @@ def command(
             presented=read_waiver(waivers, environment=place.environment.name),
         )
         done = deploy(place, wanted)
-    from attest.cli.deliveries import finish
-
-    return finish(done, place.policy, environment=place.environment.name, output=output)
+        return finish(done, place.policy, environment=place.environment.name, output=output)
 
 
 def _in_registry(image: object) -> RegistryImage:

@@ -207,7 +207,7 @@ def _fail(error: AttestError, arguments: Sequence[str], debug: bool) -> int:
     complain(click.style("error", fg="red", bold=True) + f": {escape(error.message)}")
     if error.hint:
         complain(click.style("hint", fg="cyan") + f": {escape(error.hint)}")
-    if _wants_json(arguments) and sys.stdout is not None:
+    if _wants_json(arguments) and not error.told and sys.stdout is not None:
         document = {"schema": "attest.error/v1", "error": error.code, "message": error.message, "hint": error.hint}
         try:
             click.echo(json_text(document))

@@ -15,6 +15,7 @@ from attest.errors import EXIT_PASSED, EXIT_REFUSED
 
 if TYPE_CHECKING:
     from attest.ops.delivery.reconcile import Reconciled
+    from attest.ops.delivery.site import Site
 
 
 @click.command(
@@ -59,15 +60,21 @@ def command(
 
         trigger = Trigger.AUTOMATIC if automatic else Trigger.EXPLICIT
         found = compare(place) if check else reconcile(place, trigger=trigger)
+        return _finish(found, place, check=check, output=output)
+
+
+def _finish(found: Reconciled, place: Site, *, check: bool, output: str) -> int:
+    """Print what was found and done, and return the exit code."""
     from attest.cli.deliveries import exit_code, finish
 
+    environment = place.environment.name
     if output == "json":
-        click.echo(json_text(_document(found, environment=place.environment.name)))
+        click.echo(json_text(_document(found, environment=environment)))
     else:
         for line in _lines(found):
             click.echo(line)
         if found.repair is not None:
-            finish(found.repair, place.policy, environment=place.environment.name, output=output)
+            finish(found.repair, place.policy, environment=environment, output=output)
     if found.repair is not None:
         return exit_code(found.repair)
     return EXIT_REFUSED if found.drift or (check and found.unfinished is not None) else EXIT_PASSED

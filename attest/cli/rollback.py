@@ -50,9 +50,8 @@ def command(
     connection = Connection(timeout=store_timeout, plain_http=plain_http, ca_file=ca_file, token_hosts=token_hosts)
     why = reason_of(reason)
     with site(environment, connection, Who(actor=actor, wait=wait, password_file=password_file)) as place:
+        from attest.cli.deliveries import finish
         from attest.ops.delivery.deploy import rollback
 
         done = rollback(place, reason=why, to=to)
-    from attest.cli.deliveries import finish
-
-    return finish(done, place.policy, environment=place.environment.name, output=output)
+        return finish(done, place.policy, environment=place.environment.name, output=output)

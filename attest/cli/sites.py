@@ -109,6 +109,8 @@ def _is_unicode(text: str) -> bool:
 def site(file: str, connection: Connection, who: Who) -> Iterator[Site]:
     """The environment in a file, with everything that speaks to it. Its ledger's signed head is kept up to date.
 
+    What was done there is printed within the block: an error in signing the head behind it must not keep that back.
+
     Raises:
         DocumentInvalid: the environment, its policy or what they name is wrong.
         UsageError: a program that its target needs is not there.
@@ -119,7 +121,7 @@ def site(file: str, connection: Connection, who: Who) -> Iterator[Site]:
     environment = load_environment(file)
     policy = load_policy(environment.policy, timeout=connection.timeout)
     target, look_inside = open_target(environment)
-    with _ledger(environment, connection, who) as ledger, traced(environment.name, ledger):
+    with _telling() as told, _ledger(environment, connection, who) as ledger, traced(environment.name, ledger):
         yield Site(
             environment=environment,
             policy=policy,
@@ -134,18 +136,20 @@ def site(file: str, connection: Connection, who: Who) -> Iterator[Site]:
             version=__version__,
             wait=timedelta(seconds=who.wait),
         )
+        told()
 
 
 @contextmanager
 def desk(file: str, connection: Connection, who: Who) -> Iterator[Desk]:
-    """The environment in a file for somebody who only says something about it.
+    """The environment in a file for somebody who only says something about it, and prints that within the block.
 
     Raises:
         DocumentInvalid: it is none.
         LedgerError: as for `site`.
     """
-    with desk_of(load_environment(file), connection, who) as made:
+    with _telling() as told, desk_of(load_environment(file), connection, who) as made:
         yield made
+        told()
 
 
 @contextmanager
@@ -193,6 +197,17 @@ def _prober(environment: Environment, target: Target, look_inside: LookInside | 
     from attest.adapters.probes import Probes
 
     return Probes(environment.services, observe=target.observe, look_inside=look_inside)
+
+
+@contextmanager
+def _telling() -> Iterator[Callable[[], None]]:
+    """Mark an error that comes after what the block prints: one document has been printed, and no other may follow."""
+    printed: list[bool] = []
+    try:
+        yield lambda: printed.append(True)
+    except AttestError as error:
+        error.told = bool(printed)
+        raise
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -21,6 +22,7 @@ from attest.adapters.clock import SystemClock
 from attest.adapters.ledger import open_ledger, parse_address
 from tests.cli.running import Ended, clean_environment
 from tests.e2e.staging import ENVIRONMENT, HOOK, Staging, make_ledger, staging
+from tests.faulty_service import Asked, FaultyService, Handler, says
 from tests.parts.postgres import OWNER, PASSWORD, Postgres
 from tests.parts.registry import Registry
 
@@ -291,6 +293,57 @@ def test_a_place_that_lost_all_heads_is_told_of(olareg: Registry, tmp_path: Path
         site.write(signer=f", signer: keys/gate.key, head: {olareg.fresh_repository()}")
         ended = site.deploy(1)
         assert (ended.code, lost in ended.err) == (0, True), ended.err
+
+
+@pytest.mark.parametrize("verb", ["deploy", "rollback", "reconcile"])
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_what_was_done_is_told_though_the_head_cannot_be_pushed(
+    verb: str, output: str, olareg: Registry, tmp_path: Path
+) -> None:
+    """What was delivered is printed first, as the only document; then the error on standard error, with 3."""
+    with FaultyService(answer=_read_only).running() as service, staging(tmp_path, olareg) as site:
+        for number in (1, 2):
+            site.release(number)
+            if verb != "deploy":
+                assert site.deploy(number).code == 0
+        if verb == "reconcile":
+            site.tamper("app", "sha256:" + "0" * 64)
+        site.write(signer=f", signer: keys/gate.key, head: {urlsplit(service.url).netloc}/heads")
+        options = ("--format", output)
+        ended = site.deploy(2, *options) if verb == "deploy" else site.attest(verb, ENVIRONMENT, *options)
+        assert ended.code == 3, ended.err
+        assert any(line.startswith("error: ") for line in ended.err.splitlines()), ended.err
+        assert site.runs(1 if verb == "rollback" else 2)
+        if output == "json":
+            assert valid(ended, "reconcile" if verb == "reconcile" else "delivery")
+            done = ended.document["repair"] if verb == "reconcile" else ended.document
+            assert done["delivery"]["state"] == "succeeded"
+        else:
+            assert "succeeded  delivery" in ended.out
+
+
+def test_a_freeze_is_told_though_the_head_cannot_be_pushed(olareg: Registry, tmp_path: Path) -> None:
+    """It stands, and is said to, in the one document that is printed; the error is on standard error, with 3."""
+    with FaultyService(answer=_read_only).running() as service, staging(tmp_path, olareg) as site:
+        site.write(signer=f", signer: keys/gate.key, head: {urlsplit(service.url).netloc}/heads")
+        ended = site.attest("freeze", ENVIRONMENT, "--reason", "holidays", "--format", "json")
+        assert (ended.code, ended.document["frozen"]) == (3, True)
+        assert "error: " in ended.err
+
+
+def test_what_fails_before_anything_is_done_is_the_document(olareg: Registry, tmp_path: Path) -> None:
+    """Where heads cannot even be read nothing is done, and the error is what is printed."""
+    with FaultyService(answer=says(403, {"errors": []})).running() as service, staging(tmp_path, olareg) as site:
+        site.release(1)
+        site.write(signer=f", signer: keys/gate.key, head: {urlsplit(service.url).netloc}/heads")
+        ended = site.deploy(1, "--format", "json")
+        assert (ended.code, ended.document["error"]) == (3, "access-denied")
+        assert site.asked() == []
+
+
+def _read_only(handler: Handler, asked: Asked) -> None:
+    """A registry that holds nothing, and takes nothing."""
+    says(404 if asked.method in ("GET", "HEAD") else 403, {"errors": []})(handler, asked)
 
 
 def _cut(file: Path, *, keep: int) -> bool:
