@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from attest.core.delivery.records import Cause, DeliveredRelease, Frozen, Kind, 
 from attest.core.health import Health
 from attest.core.ledger import Entry
 from attest.core.predicates import Result
-from attest.core.reference import Repository
-from attest.core.targets import RunState
+from attest.core.reference import Digest, Repository
+from attest.core.targets import Match, Observed, RunState
 from attest.core.verdict import Passed
 from attest.errors import (
     InternalError,
@@ -528,3 +528,36 @@ def test_a_rollback_of_other_services_than_today_is_not_brought_again(world: Wor
         rollback(world.changed(environment=replace(moved, services={"app": elsewhere})))
     assert "--to" in (raised.value.hint or "")
     assert world.types() == before
+
+
+def _names(number: int) -> frozenset[Digest]:
+    """63 digests that no other number has."""
+    return frozenset(make.digest(f"{number} {name}") for name in range(63))
+
+
+@dataclass(slots=True)
+class Crowd(FakeTarget):
+    """As many instances as a hook may tell of, each with as many digests, and as much to say."""
+
+    def observe(self) -> Mapping[str, Observed]:
+        """As `attest.targetports.Target`."""
+        (one,) = FakeTarget.observe(self)["app"].instances or (None,)
+        if one is None:
+            return {"app": Observed(service="app", instances=())}
+        instances = tuple(
+            replace(one, name=f"app-{number}", digests=one.digests | _names(number), detail="\x01" * 1024)
+            for number in range(1000)
+        )
+        return {"app": Observed(service="app", instances=instances)}
+
+
+def test_the_outcome_of_a_crowd_can_be_recorded(world: World) -> None:
+    """A thousand instances of 64 digests each are observed, compared, and recorded in part: it comes to its end."""
+    crowd = Crowd()
+    world.prober.target = crowd
+    assert ended(world.deploy(1, target=crowd)) is Phase.SUCCEEDED
+    with journal(world.site) as book:
+        assert book.here.current is not None
+        seen = book.here.current.services["app"]
+    assert seen.match is Match.SAME
+    assert len(seen.instances) + seen.more == 1000

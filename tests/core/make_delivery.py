@@ -24,8 +24,9 @@ from attest.core.delivery.records import (
     Verified,
     entry_of,
 )
-from attest.core.delivery.services import RecordedService, record_service
+from attest.core.delivery.services import RecordedService, record_services
 from attest.core.delivery.verdicts import Decision, RecordedPolicy, RecordedVerdict, RecordedWaiver
+from attest.core.health import ProbeResult
 from attest.core.ledger import Entry, Head, Record, head_of, next_record
 from attest.core.reference import Digest, RegistryImage, Repository
 from attest.core.targets import Instance, Match, Observed, RunState
@@ -94,7 +95,20 @@ def waived(number: int, of: DeliveredRelease) -> Verified:
 def seen(at: Digest, match: Match = Match.SAME, state: RunState = RunState.RUNNING) -> RecordedService:
     """One container of an image, as it was seen."""
     instance = Instance(name="one", state=state, digests=frozenset({at}))
-    return record_service(Observed(service="app", instances=(instance,)), match)
+    return recorded(Observed(service="app", instances=(instance,)), match)
+
+
+def recorded(
+    observed: Observed, match: Match, *, probe: ProbeResult | None = None, soak: ProbeResult | None = None
+) -> RecordedService:
+    """What is recorded of one service."""
+    name = observed.service
+    return record_services(
+        {name: observed},
+        {name: match},
+        probes={} if probe is None else {name: probe},
+        soaks={} if soak is None else {name: soak},
+    )[name]
 
 
 def services(of: DeliveredRelease, match: Match = Match.SAME) -> Mapping[str, RecordedService]:

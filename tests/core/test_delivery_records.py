@@ -39,7 +39,7 @@ from attest.core.delivery.records import (
     entry_of,
     read_delivery,
 )
-from attest.core.delivery.services import INSTANCES, record_service
+from attest.core.delivery.services import DIGESTS, INSTANCES, NAMES, ROOM, record_services
 from attest.core.delivery.verdicts import EVIDENCE, Decision, record_verdict
 from attest.core.health import Health, ProbeResult
 from attest.core.ledger import Entry, Record, next_record
@@ -50,6 +50,7 @@ from tests.core.make_delivery import (
     ACTOR,
     ENVIRONMENT,
     planned,
+    recorded,
     release,
     seen,
     services,
@@ -187,6 +188,7 @@ def test_foreign_text_is_clipped() -> None:
     assert clipped("x" * DETAIL) == "x" * DETAIL
     assert clipped("x" * (DETAIL + 1)) == "x" * (DETAIL - 3) + "..."
     assert clipped("a\ud800b") == "a?b"
+    assert [clipped("xxxxxx", most) for most in (0, 2, 3, 5)] == ["", "..", "...", "xx..."]
 
 
 def test_fields_keep_what_is_right_already() -> None:
@@ -195,24 +197,87 @@ def test_fields_keep_what_is_right_already() -> None:
     assert isinstance(fields._moment("2026-07-01T12:00:00.000000Z"), datetime)
 
 
-def test_many_instances_are_counted() -> None:
-    """Of more instances than are listed the number of the others is recorded, and all digests are."""
-    instances = tuple(
-        Instance(name=f"{n}", state=RunState.RUNNING, digests=frozenset({digest(f"{n}")})) for n in range(INSTANCES + 2)
+def crowd(service: str, instances: int, digests: int, text: str) -> Observed:
+    """A service of so many instances, each with so many digests that no other has, and a detail."""
+    found = tuple(
+        Instance(
+            name=f"{n} {text}",
+            state=RunState.RUNNING,
+            digests=frozenset({digest(f"{service} {n} {m}") for m in range(digests)}),
+            detail=text,
+        )
+        for n in range(instances)
     )
-    recorded = record_service(Observed(service="app", instances=instances), Match.OTHER)
-    assert len(recorded.instances) == INSTANCES
-    assert recorded.more == 2
-    assert len(recorded.digests) == INSTANCES + 2
+    return Observed(service=service, instances=found, detail=text)
+
+
+def test_many_instances_are_counted() -> None:
+    """Of more instances or digests than are listed the number of the others is recorded; digests are in their order."""
+    seen = crowd("app", INSTANCES + 2, NAMES + 3, "")
+    service = recorded(seen, Match.OTHER)
+    assert (len(service.instances), service.more) == (INSTANCES, 2)
+    assert service.digests == tuple(sorted(seen.digests)[:DIGESTS])
+    assert service.more_digests == len(seen.digests) - DIGESTS
+    first = service.instances[0]
+    assert first.digests == tuple(sorted(seen.instances[0].digests)[:NAMES])
+    assert first.more_digests == 3
+    few = recorded(crowd("app", 1, NAMES, ""), Match.SAME)
+    assert (few.more, few.more_digests, few.instances[0].more_digests) == (0, 0, 0)
+
+
+def test_whatever_is_seen_can_be_recorded() -> None:
+    """As many instances, digests and characters as a hook may tell of, of one service and of many: within its room."""
+    worst = "\x01" * 1024
+    for names, instances, digests in ((("app",), 1000, 64), (tuple(f"s{n}" for n in range(200)), 20, 8)):
+        observed = {name: crowd(name, instances, digests, worst) for name in names}
+        sick = dict.fromkeys(names, ProbeResult(health=Health.UNHEALTHY, detail=worst, looks=1, streak=0))
+        found = dict.fromkeys(names, Match.OTHER)
+        services = record_services(observed, found, probes=sick, soaks=sick)
+        assert len(canonical(json.loads(Succeeded(deployment=1, services=services).model_dump_json()))) < ROOM + 100
+        read = read_delivery(record(Succeeded(deployment=1, services=services)))
+        assert read is not None
+        assert read.payload == Succeeded(deployment=1, services=services)
+        assert all(len(one.instances) + one.more == instances for one in services.values())
+        assert all(len(one.digests) + one.more_digests == instances * digests for one in services.values())
+
+
+def test_so_many_services_that_hardly_anything_is_kept() -> None:
+    """Of each the match and the health stay, in less than any verdict takes."""
+    names = tuple(f"service-{n}" for n in range(1500))
+    observed = {name: crowd(name, 2, 2, "x" * 600) for name in names}
+    sick = dict.fromkeys(names, ProbeResult(health=Health.UNHEALTHY, detail="x" * 600, looks=1, streak=0))
+    services = record_services(observed, dict.fromkeys(names, Match.OTHER), probes=sick, soaks=sick)
+    assert len(services) == len(names)
+    assert record(Succeeded(deployment=1, services=services)).seq == 1
+    for one in services.values():
+        assert (one.match, one.instances, one.more, one.more_digests, one.detail) == (Match.OTHER, (), 2, 4, "")
+        assert one.probe is not None
+        assert (one.probe.health, one.probe.detail) == (Health.UNHEALTHY, "")
+
+
+def test_what_was_not_seen_is_not_recorded() -> None:
+    """A service about which nothing was said has no entry."""
+    assert record_services({}, {"app": Match.UNKNOWN}) == {}
+
+
+def test_what_was_recorded_without_a_count_is_read() -> None:
+    """A record that has no number of digests left out is one where none was."""
+
+    def drop(document: dict[str, Any]) -> None:
+        del document["services"]["app"]["more_digests"]
+
+    read = read_delivery(changed(EACH[5], drop))
+    assert read is not None
+    assert read.payload == EACH[5]
 
 
 def test_a_probe_is_recorded() -> None:
     """What a probe and a soak came to stands in the record of a service."""
     probe = ProbeResult(health=Health.UNHEALTHY, detail="500", looks=4, streak=0)
-    recorded = record_service(Observed(service="app", instances=()), Match.ABSENT, probe=probe, soak=probe)
-    assert recorded.probe == recorded.soak
-    assert recorded.probe is not None
-    assert (recorded.probe.health, recorded.probe.looks) == (Health.UNHEALTHY, 4)
+    service = recorded(Observed(service="app", instances=()), Match.ABSENT, probe=probe, soak=probe)
+    assert service.probe == service.soak
+    assert service.probe is not None
+    assert (service.probe.health, service.probe.looks) == (Health.UNHEALTHY, 4)
 
 
 def _signed(count: int) -> list[bytes]:

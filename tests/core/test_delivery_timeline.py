@@ -12,12 +12,11 @@ from attest.core.delivery import dora
 from attest.core.delivery.fold import fold
 from attest.core.delivery.machine import Phase
 from attest.core.delivery.records import Failed, Kind, Observation, Trigger
-from attest.core.delivery.services import record_service
 from attest.core.delivery.timeline import Incident, Timeline, Trouble, between, timeline, unwell
 from attest.core.health import Health, ProbeResult
 from attest.core.targets import Match, Observed
 from tests.core.make import NOW
-from tests.core.make_delivery import ENVIRONMENT, Book, release
+from tests.core.make_delivery import ENVIRONMENT, Book, recorded, release
 from tests.core.make_story import HOUR, Story, about, of, story
 
 
@@ -168,11 +167,11 @@ def test_who_is_unwell() -> None:
     well = ProbeResult(health=Health.HEALTHY, detail="", looks=1, streak=1)
     look = Observed(service="any", instances=())
     found = {
-        "good": record_service(look, Match.SAME, probe=well, soak=well),
-        "unasked": record_service(look, Match.SAME),
-        "stranger": record_service(look, Match.OTHER, probe=well),
-        "sick": record_service(look, Match.SAME, probe=sick),
-        "tired": record_service(look, Match.SAME, probe=well, soak=sick),
+        "good": recorded(look, Match.SAME, probe=well, soak=well),
+        "unasked": recorded(look, Match.SAME),
+        "stranger": recorded(look, Match.OTHER, probe=well),
+        "sick": recorded(look, Match.SAME, probe=sick),
+        "tired": recorded(look, Match.SAME, probe=well, soak=sick),
     }
     assert unwell(found) == ("stranger", "sick", "tired")
     book = Book()

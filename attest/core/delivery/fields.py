@@ -27,10 +27,10 @@ class Payload(BaseModel):
     )
 
 
-def clipped(text: str) -> str:
-    """Foreign text as it is recorded: at most `DETAIL` characters, none of them half a surrogate pair."""
+def clipped(text: str, most: int = DETAIL) -> str:
+    """Foreign text as it is recorded: at most so many characters, none of them half a surrogate pair."""
     whole = text.encode("utf-8", "replace").decode("utf-8")
-    return whole if len(whole) <= DETAIL else whole[: DETAIL - 3] + "..."
+    return whole if len(whole) <= most else whole[: max(0, most - 3)] + "..."[:most]
 
 
 def _moment(value: Json) -> datetime:

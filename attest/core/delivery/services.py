@@ -1,15 +1,29 @@
-"""What was seen of the services of an environment, as the ledger keeps it."""
+"""What was seen of the services of an environment, as the ledger keeps it.
+
+Whatever a target says, it can be recorded: what became of a delivery must not be lost for being too long. So of each
+thing a bounded part is kept, with the number of what is left out; decisions are made on all of it, before.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
-from attest.core.delivery.fields import Count, Payload, Sha256, Text, clipped
+from attest.core import limits
+from attest.core.canonicaljson import canonical
+from attest.core.delivery.fields import DETAIL, Count, Payload, Sha256, Text, clipped
 from attest.core.health import Health, ProbeResult
 from attest.core.targets import Instance, Match, Observed, RunState
 
 INSTANCES: Final = 64
-"""Instances of one service that are recorded; how many more there were is recorded too."""
+"""Instances of one service that are recorded, the first; how many more there were is recorded too."""
+DIGESTS: Final = 64
+"""Digests of one service that are recorded, the first in their order; how many more there were is recorded too."""
+NAMES: Final = 8
+"""The same of one instance."""
+ROOM: Final = limits.RECORD // 4
+"""Bytes that all services of one record may take; the rest is for a verdict and the reasons."""
 
 
 class RecordedInstance(Payload):
@@ -20,6 +34,8 @@ class RecordedInstance(Payload):
     digests: tuple[Sha256, ...]
     exit_code: int | None
     detail: Text
+    more_digests: Count = 0
+    """Digests that are not listed."""
 
 
 class RecordedProbe(Payload):
@@ -37,7 +53,7 @@ class RecordedService(Payload):
     match: Match
     state: RunState
     digests: tuple[Sha256, ...]
-    """Every digest that any instance is known by."""
+    """Digests that any instance is known by, in their order."""
     instances: tuple[RecordedInstance, ...]
     more: Count
     """Instances that are not listed."""
@@ -45,35 +61,105 @@ class RecordedService(Payload):
     probe: RecordedProbe | None = None
     """None where nobody looked."""
     soak: RecordedProbe | None = None
+    more_digests: Count = 0
+    """Digests that are not listed."""
 
 
-def record_service(
-    observed: Observed, match: Match, *, probe: ProbeResult | None = None, soak: ProbeResult | None = None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bounds:
+    """How much is kept of one service."""
+
+    instances: int = INSTANCES
+    digests: int = DIGESTS
+    names: int = NAMES
+    detail: int = DETAIL
+
+    @property
+    def halved(self) -> _Bounds:
+        """Half of each."""
+        return _Bounds(
+            instances=self.instances // 2,
+            digests=self.digests // 2,
+            names=self.names // 2,
+            detail=self.detail // 2,
+        )
+
+
+_NOTHING: Final = _Bounds(instances=0, digests=0, names=0, detail=0)
+
+
+def record_services(
+    observed: Mapping[str, Observed],
+    found: Mapping[str, Match],
+    *,
+    probes: Mapping[str, ProbeResult] | None = None,
+    soaks: Mapping[str, ProbeResult] | None = None,
+) -> dict[str, RecordedService]:
+    """What is recorded of all services that were seen.
+
+    Where that takes more than `ROOM`, half as many instances, digests and characters are kept of each service, until it
+    does not. At the end stand how each service stands to its image, its state, its health, and how much was left out:
+    less than its verdict took, which was recorded before.
+
+    Args:
+        observed: What was seen.
+        found: How each service stands to the image that it should run.
+        probes: What its probe came to, where there was one.
+        soaks: The same of the time after it.
+    """
+    bounds = _Bounds()
+    while True:
+        services = {
+            name: _service(
+                observed[name],
+                match,
+                bounds,
+                probe=None if probes is None else probes.get(name),
+                soak=None if soaks is None else soaks.get(name),
+            )
+            for name, match in found.items()
+            if name in observed
+        }
+        if bounds == _NOTHING or _size(services) <= ROOM:
+            return services
+        bounds = bounds.halved
+
+
+def _size(services: Mapping[str, RecordedService]) -> int:
+    return len(canonical({name: service.model_dump(mode="json") for name, service in services.items()}))
+
+
+def _service(
+    observed: Observed, match: Match, bounds: _Bounds, *, probe: ProbeResult | None, soak: ProbeResult | None
 ) -> RecordedService:
-    """What is recorded of a service."""
+    digests = sorted(observed.digests)
     return RecordedService(
         match=match,
         state=observed.state,
-        digests=tuple(sorted(observed.digests)),
-        instances=tuple(map(_instance, observed.instances[:INSTANCES])),
-        more=max(0, len(observed.instances) - INSTANCES),
-        detail=clipped(observed.detail),
-        probe=_probe(probe),
-        soak=_probe(soak),
+        digests=tuple(digests[: bounds.digests]),
+        instances=tuple(_instance(one, bounds) for one in observed.instances[: bounds.instances]),
+        more=max(0, len(observed.instances) - bounds.instances),
+        detail=clipped(observed.detail, bounds.detail),
+        probe=_probe(probe, bounds),
+        soak=_probe(soak, bounds),
+        more_digests=max(0, len(digests) - bounds.digests),
     )
 
 
-def _instance(instance: Instance) -> RecordedInstance:
+def _instance(instance: Instance, bounds: _Bounds) -> RecordedInstance:
+    digests = sorted(instance.digests)
     return RecordedInstance(
-        name=clipped(instance.name),
+        name=clipped(instance.name, bounds.detail),
         state=instance.state,
-        digests=tuple(sorted(instance.digests)),
+        digests=tuple(digests[: bounds.names]),
         exit_code=instance.exit_code,
-        detail=clipped(instance.detail),
+        detail=clipped(instance.detail, bounds.detail),
+        more_digests=max(0, len(digests) - bounds.names),
     )
 
 
-def _probe(result: ProbeResult | None) -> RecordedProbe | None:
+def _probe(result: ProbeResult | None, bounds: _Bounds) -> RecordedProbe | None:
     if result is None:
         return None
-    return RecordedProbe(health=result.health, detail=clipped(result.detail), looks=result.looks, streak=result.streak)
+    detail = clipped(result.detail, bounds.detail)
+    return RecordedProbe(health=result.health, detail=detail, looks=result.looks, streak=result.streak)

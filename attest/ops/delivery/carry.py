@@ -13,11 +13,11 @@ from attest.core.delivery.fields import clipped
 from attest.core.delivery.machine import Phase
 from attest.core.delivery.outcome import UNCONFIRMED, Outcome, conclude, matches, restarted, unconfirmed
 from attest.core.delivery.records import Applying, Erred, Failed, Probing, Stage, Succeeded
-from attest.core.delivery.services import RecordedService, record_service
+from attest.core.delivery.services import RecordedService, record_services
 from attest.core.environment import EnvironmentService, OneShot
 from attest.core.health import Health, ProbeResult
 from attest.core.reference import Digest
-from attest.core.targets import Match, Observed
+from attest.core.targets import Observed
 from attest.core.waiver import Allowed
 from attest.errors import AttestError, DocumentInvalid, InternalError, LeaseLost
 from attest.ops.delivery.site import Journal, plan_of
@@ -108,7 +108,7 @@ def _probe(journal: Journal, number: int, trouble: str | None) -> Phase:
     except AttestError as error:
         found = matches(observed, names)
         outcome = Outcome(phase=Phase.ERROR, message=error.message, stage=Stage.CONFIRMING)
-    recorded = _record(observed, found, probes, soaks)
+    recorded = record_services(observed, found, probes=probes, soaks=soaks)
     _end(journal, number, outcome, recorded, trouble)
     return outcome.phase
 
@@ -139,16 +139,6 @@ def _look(journal: Journal, look: Callable[[str], ProbeResult], services: list[s
     results = dict(zip(services, each(look, services), strict=True))
     journal.lease.check()
     return results
-
-
-def _record(
-    observed: Mapping[str, Observed], found: Mapping[str, Match], probes: _Results, soaks: _Results
-) -> dict[str, RecordedService]:
-    return {
-        name: record_service(observed[name], match, probe=probes.get(name), soak=soaks.get(name))
-        for name, match in found.items()
-        if name in observed
-    }
 
 
 def _end(

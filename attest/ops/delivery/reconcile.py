@@ -12,7 +12,7 @@ from attest.core.delivery.history import Delivery, EnvironmentHistory
 from attest.core.delivery.outcome import matches
 from attest.core.delivery.records import Kind, Observation, Planned, Trigger
 from attest.core.delivery.records import Refused as RefusedStep
-from attest.core.delivery.services import record_service
+from attest.core.delivery.services import record_services
 from attest.core.targets import Match, Observed
 from attest.errors import UsageError
 from attest.ops.delivery.deploy import Done, roll_back_owed, verify_and_carry_out
@@ -94,11 +94,7 @@ def _record(book: Journal, found: Reconciled) -> None:
     seen, number = book.here.seen, found.current.number
     if seen is not None and seen.deployment == number and (seen.drift or ()) == found.drift:
         return
-    services = {
-        name: record_service(found.observed[name], match)
-        for name, match in found.found.items()
-        if name in found.observed
-    }
+    services = record_services(found.observed, found.found)
     book.write(Observation(deployment=number, services=services, drift=found.drift))
 
 

@@ -8,7 +8,7 @@ from attest.core.delivery.history import Delivery
 from attest.core.delivery.machine import Phase
 from attest.core.delivery.outcome import matches
 from attest.core.delivery.records import Erred, Failed, Kind, Observation, Stage, Superseded, Trigger, Verified
-from attest.core.delivery.services import record_service
+from attest.core.delivery.services import record_services
 from attest.core.delivery.verdicts import record_verdict, why
 from attest.core.targets import Match
 from attest.core.verdict import Passed, Refused
@@ -105,7 +105,7 @@ def _look(journal: Journal, last: Delivery) -> None:
     observed = site.target.observe()
     found = matches(observed, {name: frozenset(digests) for name, digests in last.names.items()})
     drift = tuple(name for name, match in found.items() if match is not Match.SAME)
-    services = {name: record_service(observed[name], match) for name, match in found.items() if name in observed}
+    services = record_services(observed, found)
     journal.write(Observation(deployment=last.number, services=services, drift=drift))
     for name, match in found.items():
         site.tell(f"{name}: {_FOUND[match]}")
