@@ -25,6 +25,7 @@ from attest.core.delivery.records import (
     PromotionWaived,
     Refused,
     Released,
+    RollbackUndecided,
     Stage,
     Succeeded,
     Superseded,
@@ -58,6 +59,13 @@ def here(book: Book, environment: str = ENVIRONMENT) -> EnvironmentHistory:
 def held(number: int) -> Held:
     """There is nothing to go back to."""
     return Held(reverts=number, trigger=Trigger.EXPLICIT, passed_over=(), message="nothing")
+
+
+def undecided(number: int, candidate: int) -> RollbackUndecided:
+    """Nobody could say whether the release of the candidate may run."""
+    return RollbackUndecided(
+        reverts=number, deployment=candidate, trigger=Trigger.EXPLICIT, passed_over=(), message="unreachable"
+    )
 
 
 # ---- the table of states
@@ -319,6 +327,16 @@ def test_nothing_to_go_back_to_is_held() -> None:
     assert here(book).hold is not None
 
 
+def test_a_rollback_that_nobody_could_decide_changes_nothing() -> None:
+    """What was current stays so, unmarked; nothing is held, and nothing is owed that was not owed before."""
+    book = Book()
+    first = book.deliver(release(1))
+    second = book.deliver(release(2))
+    before = here(book)
+    book.write(undecided(second, first))
+    assert here(book) == before
+
+
 def test_after_a_rollback_nothing_of_what_it_undid_gives_way() -> None:
     """A delivery after a completed rollback supersedes the rollback alone."""
     book = Book()
@@ -551,6 +569,8 @@ def _after(end: str, *more: AnyPayload, **changes: Any) -> Book:
         (_after("probing", held(1)), "delivery 1 is not finished"),
         (_after("refused policy", held(1)), "is not the one that changed"),
         (_after("succeeded", held(9)), "there is no delivery 9"),
+        (_after("succeeded", undecided(9, 1)), "there is no delivery 9"),
+        (_after("succeeded", undecided(1, 9)), "there is no delivery 9"),
         (_after("succeeded", Observation(deployment=9, services={}, drift=())), "there is no delivery 9"),
     ],
 )

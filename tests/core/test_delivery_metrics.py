@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from attest.core.delivery.fold import fold
 from attest.core.delivery.metrics import Family, Shape, Value, metrics, unbelieved
-from attest.core.delivery.records import Frozen, Kind, Observation
+from attest.core.delivery.records import Frozen, Kind, Observation, RollbackUndecided, Trigger
 from attest.core.delivery.verdicts import Decision
 from attest.core.delivery.view import status
 from attest.core.targets import Match, Observed
@@ -71,11 +71,23 @@ def test_deployments_are_counted_by_what_they_first_came_to() -> None:
     }
 
 
+def test_a_rollback_that_nobody_could_decide_is_counted() -> None:
+    """It has a result of its own, beside those of deliveries."""
+    book = Book()
+    first, second = book.deliver(release(1)), book.deliver(release(2))
+    book.write(
+        RollbackUndecided(
+            reverts=second, deployment=first, trigger=Trigger.AUTOMATIC, passed_over=(), message="unreachable"
+        )
+    )
+    assert values(families(book)["attest_rollback_total"]) == {("automatic", "undecided"): 1}
+
+
 def test_counters_begin_with_zero() -> None:
     """Every result that there can be has a series before it happens, so that its first time is seen as a change."""
     found = families(Book())
     counters = [family for family in found.values() if family.shape is Shape.COUNTER]
-    assert [len(family.values) for family in counters] == [1, 20, 4, 12]
+    assert [len(family.values) for family in counters] == [1, 20, 4, 14]
     assert all(values(family) == {} for family in counters)
 
 

@@ -31,6 +31,7 @@ from attest.core.delivery.records import (
     PromotionWaived,
     Refused,
     Released,
+    RollbackUndecided,
     Stage,
     Succeeded,
     Superseded,
@@ -79,6 +80,9 @@ EACH: tuple[AnyPayload, ...] = (
     Erred(deployment=1, stage=Stage.APPLYING, message="no engine"),
     Superseded(deployment=1, message="given up"),
     Held(reverts=1, trigger=Trigger.EXPLICIT, passed_over=(), message="nothing to go back to"),
+    RollbackUndecided(
+        reverts=2, deployment=1, trigger=Trigger.EXPLICIT, passed_over=(), message="unreachable", reason="slow"
+    ),
     Released(hold=True, releases=(RELEASE.key,), reason="mended"),
     Frozen(until=NOW, reason="holidays"),
     Unfrozen(reason="back"),

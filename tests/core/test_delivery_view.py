@@ -21,6 +21,7 @@ from attest.core.delivery.records import (
     PassedOver,
     PromotionWaived,
     Released,
+    RollbackUndecided,
     Trigger,
     Unfrozen,
 )
@@ -221,6 +222,24 @@ def test_a_recorded_verdict_is_what_the_schema_says() -> None:
     assert document["entries"][0]["verdict"]["images"][0]["lanes"][0]["evidence"][0]["signers"] == ["ci"]
     document["entries"][0]["verdict"]["images"][0]["surplus"] = 1
     assert not schema("history").is_valid(document)
+
+
+def test_a_rollback_that_nobody_could_decide_is_told() -> None:
+    """The history says which release could not be decided, and why."""
+    book = Book()
+    first, second = book.deliver(release(1)), book.deliver(release(2))
+    book.write(
+        RollbackUndecided(
+            reverts=second, deployment=first, trigger=Trigger.EXPLICIT, passed_over=(), message="unreachable"
+        )
+    )
+    document = history_document(fold(book), ENVIRONMENT)
+    assert list(schema("history").iter_errors(document)) == []
+    told = document["entries"][-1]
+    assert (told["what"], told["message"]) == (
+        "undecided",
+        f"delivery {second} is not undone: the release of delivery {first} could not be decided: unreachable",
+    )
 
 
 def test_what_a_waiver_let_through_is_told() -> None:

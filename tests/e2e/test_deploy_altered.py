@@ -134,6 +134,7 @@ def test_it_is_not_gone_back_to(part: str, site: Staging, disk: Path, olareg: Re
     ended = site.rollback()
     assert ended.code == 3, ended.out
     assert OTHER_BYTES in ended.err
+    assert site.records()[-1] == "environment.undecided"
     assert site.asked() == before
     assert site.runs(3)
     assert site.states()[-1] == ("deploy", "succeeded")

@@ -35,6 +35,7 @@ from attest.core.delivery.records import (
     PromotionWaived,
     Refused,
     Released,
+    RollbackUndecided,
     Step,
     Succeeded,
     Superseded,
@@ -124,6 +125,10 @@ def _follow(before: EnvironmentHistory, one: DeliveryRecord) -> EnvironmentHisto
             return _advance(before, record, payload)
         case Held():
             return _held(before, record, payload)
+        case RollbackUndecided():
+            _known(before, payload.reverts)
+            _known(before, payload.deployment)
+            return before
         case Released():
             kept = {key: bad for key, bad in before.bad.items() if key not in payload.releases}
             return replace(before, hold=None if payload.hold else before.hold, bad=kept)

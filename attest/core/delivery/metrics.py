@@ -17,7 +17,7 @@ from typing import Final
 from attest.core.delivery.dora import lead_times, recoveries
 from attest.core.delivery.history import History
 from attest.core.delivery.machine import Phase
-from attest.core.delivery.records import Cause, Held, Kind, Refused, Trigger, Verified
+from attest.core.delivery.records import Cause, Held, Kind, Refused, RollbackUndecided, Trigger, Verified
 from attest.core.delivery.timeline import Course, Timeline, timeline
 from attest.core.delivery.verdicts import Decision, RecordedImage, RecordedVerdict
 from attest.core.delivery.view import Status
@@ -199,8 +199,8 @@ def _refused(environment: str, line: Timeline) -> Family:
 
 
 def _rollback(environment: str, line: Timeline) -> Family:
-    held = "held"
-    results = (*map(str, _RESULTS), held)
+    held, undecided = "held", "undecided"
+    results = (*map(str, _RESULTS), held, undecided)
     counts: Counter[tuple[str, ...]] = Counter()
     for trigger, result in itertools.product(Trigger, results):
         counts[environment, str(trigger), result] = 0
@@ -210,7 +210,12 @@ def _rollback(environment: str, line: Timeline) -> Family:
     for one in line.records:
         if isinstance(one.payload, Held):
             counts[environment, str(one.payload.trigger), held] += 1
-    what = "Rollbacks by who wanted them and what they came to; held is that there was nothing to go back to."
+        elif isinstance(one.payload, RollbackUndecided):
+            counts[environment, str(one.payload.trigger), undecided] += 1
+    what = (
+        "Rollbacks by who wanted them and what they came to; held is that there was nothing to go back to, undecided "
+        "that nobody could say whether there was."
+    )
     return _counter("attest_rollback_total", what, ("environment", "trigger", "result"), counts)
 
 

@@ -226,6 +226,22 @@ class Held(Payload):
     reason: Line | None = None
 
 
+class RollbackUndecided(Payload):
+    """A rollback could not be decided about one of its candidates. Nothing was touched, and nothing changes by it."""
+
+    TYPE: ClassVar[str] = "environment.undecided"
+
+    reverts: Seq
+    """The delivery that should have been undone."""
+    deployment: Seq
+    """The delivery whose release nobody could decide about."""
+    trigger: Trigger
+    passed_over: tuple[PassedOver, ...]
+    """What was passed over before."""
+    message: Text
+    reason: Line | None = None
+
+
 class Released(Payload):
     """Somebody lifts what stands in the way: the hold, the mark on bad releases, or both."""
 
@@ -293,6 +309,7 @@ AnyPayload = (
     | Erred
     | Superseded
     | Held
+    | RollbackUndecided
     | Released
     | Frozen
     | Unfrozen
@@ -313,6 +330,7 @@ PAYLOADS: Final[Mapping[str, type[AnyPayload]]] = {
         Erred,
         Superseded,
         Held,
+        RollbackUndecided,
         Released,
         Frozen,
         Unfrozen,

@@ -19,6 +19,7 @@ from attest.core.delivery.records import (
     PassedOver,
     PromotionWaived,
     Released,
+    RollbackUndecided,
     Unfrozen,
 )
 from attest.core.environment import Environment
@@ -258,6 +259,10 @@ def _said(payload: AnyPayload) -> tuple[str, str] | None:
             return "unfrozen", payload.reason
         case Held():
             return "held", f"delivery {payload.reverts} cannot be undone: {payload.message}"
+        case RollbackUndecided():
+            which = f"the release of delivery {payload.deployment}"
+            message = f"delivery {payload.reverts} is not undone: {which} could not be decided: {payload.message}"
+            return "undecided", message
         case Released():
             what = "the hold" if payload.hold else f"the mark on {len(payload.releases)} releases"
             return "released", f"{what} was lifted: {payload.reason}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from attest.core.delivery.candidates import candidates
 from attest.core.delivery.fields import clipped
 from attest.core.delivery.history import Delivery
-from attest.core.delivery.records import Held, Kind, Pass, PassedOver, Planned, Trigger, Verified
+from attest.core.delivery.records import Held, Kind, Pass, PassedOver, Planned, RollbackUndecided, Trigger, Verified
 from attest.core.delivery.verdicts import record_verdict, why
 from attest.core.verdict import Passed, Refused
 from attest.core.waiver import Waived
-from attest.errors import InternalError
+from attest.errors import DeadlineExceeded, InternalError, LimitExceeded, StoreError
 from attest.ops.delivery.carry import carry_out
 from attest.ops.delivery.judging import Judged, gone, judge
 from attest.ops.delivery.site import Journal
@@ -30,7 +30,8 @@ def roll_back(
         to: The delivery to whose release to go, and to no other.
 
     Raises:
-        StoreError: it could not be decided about a candidate. Nothing was touched.
+        StoreError, LimitExceeded, DeadlineExceeded: it could not be decided about a candidate, which is recorded.
+            Nothing was touched.
     """
     passed_over: list[PassedOver] = []
     site = journal.site
@@ -43,7 +44,19 @@ def roll_back(
             passed_over.append(candidate)
             site.tell(_told(candidate))
             continue
-        judged = _try(journal, candidate, passed_over)
+        try:
+            judged = _try(journal, candidate, passed_over)
+        except (StoreError, LimitExceeded, DeadlineExceeded) as error:
+            undecided = RollbackUndecided(
+                reverts=undone.number,
+                deployment=candidate.number,
+                trigger=trigger,
+                passed_over=tuple(passed_over),
+                message=clipped(str(error)),
+                reason=reason,
+            )
+            journal.write(undecided)
+            raise
         if judged is not None:
             return _go(journal, candidate, judged, undone, tuple(passed_over), trigger, reason)
     message = "there is no release to go back to" if to is None else f"there is no way back to delivery {to.number}"
