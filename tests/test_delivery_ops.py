@@ -209,14 +209,14 @@ def test_what_was_interrupted_in_another_environment_of_today(world: World) -> N
 
 
 def test_a_registry_that_does_not_answer_is_no_reason_to_go_back_further(world: World) -> None:
-    """Undecided about a candidate: nothing is touched, nothing recorded, and no older release taken."""
+    """Undecided about a candidate: nothing is touched, no older release taken, and that alone is recorded."""
     for number in (1, 2, 3):
         world.deploy(number)
     before = world.types()
     world.store.broken.add(image("app", 2).repository)
     with pytest.raises(Unreachable):
         rollback(world.site)
-    assert world.types() == before
+    assert world.types() == [*before, "environment.undecided"]
     assert world.runs() == image("app", 3).digest
 
 

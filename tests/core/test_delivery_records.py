@@ -80,9 +80,6 @@ EACH: tuple[AnyPayload, ...] = (
     Erred(deployment=1, stage=Stage.APPLYING, message="no engine"),
     Superseded(deployment=1, message="given up"),
     Held(reverts=1, trigger=Trigger.EXPLICIT, passed_over=(), message="nothing to go back to"),
-    RollbackUndecided(
-        reverts=2, deployment=1, trigger=Trigger.EXPLICIT, passed_over=(), message="unreachable", reason="slow"
-    ),
     Released(hold=True, releases=(RELEASE.key,), reason="mended"),
     Frozen(until=NOW, reason="holidays"),
     Unfrozen(reason="back"),
@@ -90,6 +87,9 @@ EACH: tuple[AnyPayload, ...] = (
     waived(2, RELEASE),
     PromotionWaived(
         images=tuple(RELEASE.services.values()), policy=make_delivery.policy(), lacking=("e2e",), waiver=waiver()
+    ),
+    RollbackUndecided(
+        reverts=2, deployment=1, trigger=Trigger.EXPLICIT, passed_over=(), message="unreachable", reason="slow"
     ),
 )
 
