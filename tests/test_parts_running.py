@@ -242,7 +242,7 @@ def test_the_script_and_the_tests_agree(tmp_path: Path) -> None:
     """`.ci/parts` prints the folders in which the tests look for its builds."""
     # What is not built is named, not built: the stand-ins are there before the script asks.
     cache = tmp_path / "cache"
-    for module in ("peers", "gitea", "sigstore", "kubernetes", "syft", "lint", "playwright"):
+    for module in ("peers", "gitea", "sigstore", "kubernetes", "syft", "lint", "act", "playwright"):
         folder = find.PROJECT / "tools" / module
         pins = [folder / "go.mod", folder / "go.sum", *folder.glob("*/main.go")]
         if module == "playwright":
@@ -257,7 +257,7 @@ def test_the_script_and_the_tests_agree(tmp_path: Path) -> None:
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr == (
         "parts: unknown argument '--instal'; "
-        "usage: .ci/parts [--install | peers | gitea | sigstore | kubernetes | syft | lint | playwright]\n"
+        "usage: .ci/parts [--install | peers | gitea | sigstore | kubernetes | syft | lint | act | playwright]\n"
     )
 
 

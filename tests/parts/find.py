@@ -18,6 +18,7 @@ _BUILT_BY_MODULE = {
     "gitea": ("gitea",),
     "kubernetes": ("etcd", "kube-apiserver", "kubectl"),
     "lint": ("actionlint",),
+    "act": ("act",),
     "sigstore": ("fulcio", "rekor-server", "timestamp-server"),
     "syft": ("syft",),
     "playwright": ("playwright",),
