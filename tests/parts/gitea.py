@@ -1,18 +1,20 @@
-"""Gitea as a registry: bearer tokens, no referrers API, manifests that live and die with their tags."""
+"""Gitea: a registry with bearer tokens and no referrers API, whose manifests live and die with their tags; and a git forge."""
 
 from __future__ import annotations
 
 import contextlib
 import getpass
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.parts import web
 from tests.parts.find import require
-from tests.parts.process import LOOPBACK, Command, free_port, plain_environment, run, serve
+from tests.parts.process import LOOPBACK, Command, PartError, free_port, plain_environment, run, serve
 from tests.parts.registry import Registry, write_docker_config
 
 USERNAME = "lane"
@@ -26,6 +28,44 @@ def make_template(directory: Path) -> None:
     _gitea(directory, "migrate")
     user = ["--username", USERNAME, "--password", PASSWORD, "--email", "lane@example.com"]
     _gitea(directory, "admin", "user", "create", "--admin", "--must-change-password=false", *user)
+
+
+def make_organization(registry: Registry, name: str) -> None:
+    """Make an organization of the user, whose packages and repositories are below `name`."""
+    _post(registry, "/api/v1/orgs", {"username": name})
+
+
+def make_repository(registry: Registry, organization: str, name: str) -> str:
+    """Make an empty git repository with the branch `main`; its URL, for git over http."""
+    made = _post(registry, f"/api/v1/orgs/{organization}/repos", {"name": name, "default_branch": "main"})
+    url: str = made["clone_url"]
+    return url
+
+
+def git_credentials(registry: Registry) -> dict[str, str]:
+    """Environment variables with which git is the user, at this Gitea and nowhere else."""
+    assert registry.username is not None
+    assert registry.password is not None
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{registry.url}/.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: {web.basic(registry.username, registry.password)}",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+
+
+def _post(registry: Registry, path: str, document: Mapping[str, object]) -> dict[str, Any]:
+    assert registry.username is not None
+    assert registry.password is not None
+    headers = {
+        "Authorization": web.basic(registry.username, registry.password),
+        "Content-Type": "application/json",
+    }
+    answer = web.request("POST", registry.url + path, headers=headers, body=json.dumps(document).encode())
+    if answer.status != 201:
+        raise PartError(f"Gitea answers {path} with {answer.status}: {answer.body[:400]!r}")
+    made: dict[str, Any] = json.loads(answer.body)
+    return made
 
 
 @contextlib.contextmanager
