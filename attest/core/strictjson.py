@@ -36,12 +36,15 @@ def loads(data: bytes) -> Json:
         JsonInvalid: not UTF-8, a byte order mark, a duplicate key, a number that is not finite, an integer of more
             than `limits.JSON_DIGITS` digits, a lone surrogate, nested or large beyond `limits`, or no JSON at all.
     """
-    if data.count(b"{") + data.count(b"[") > limits.JSON_DEPTH or data.count(b",") >= limits.JSON_VALUES:
+    nested = data.count(b"{") + data.count(b"[") > limits.JSON_DEPTH
+    # Most documents are shorter than the values that they may have, and need no count of them.
+    if nested or (len(data) >= limits.JSON_VALUES and data.count(b",") >= limits.JSON_VALUES):
         _refuse_size(data)
     try:
         text = data.decode("utf-8")
         value = _value(text)
-        if "\\u" in text:  # the only way to write a surrogate in valid UTF-8
+        # One character is found many times faster than two.
+        if "\\" in text and "\\u" in text:  # the only way to write a surrogate in valid UTF-8
             _reject_surrogates(value)
     except JsonInvalid:
         raise
