@@ -1,0 +1,1 @@
+"""The machine that runs `examples/playlist` from commit to staging and back, and the story that it tells."""
