@@ -1,7 +1,7 @@
 """act runs workflow files on this machine, without an engine: jobs are shell processes of the host.
 
-`actions/checkout` of the repository itself is done by act, which copies the folder that it is started in. A job gets the
-environment that act was started with, so secrets are handed over in a file and never there.
+`actions/checkout` of the repository itself is done by act, which copies the folder that it is started in. A job gets
+the environment that act was started with, so secrets are handed over in a file and never there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.parts.find import require
-from tests.parts.process import PartError
+from tests.parts.process import Command, PartError, plain_environment, run
 
 _STOP_SECONDS: Final = 15.0
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
@@ -78,17 +78,21 @@ def run_workflow(
     folder: Path,
     environment: Mapping[str, str],
     job: str | None = None,
-    labels: Sequence[str] = ("docker",),
+    labels: Sequence[str],
+    show: Callable[[str], None],
+    actions: Mapping[str, Path] | None = None,
     seconds: float = 1800.0,
-    show: Callable[[str], None] = lambda line: None,
 ) -> Ran:
     """Run a workflow file of a checkout to its end: all jobs, or one with those that it needs.
 
-    Everything that act writes is below `folder`. `environment` is the whole environment of act and of the jobs; `labels`
-    are the runners that the host stands for. `show` gets each line that a job prints, as `[job] line`, when it does.
-    Raises PartError where it takes too long, or act cannot read the workflow.
+    Everything that act writes is below `folder`. `environment` is the whole environment of act and of the jobs;
+    `labels` are the runners that the host stands for, and `actions` folders that stand in for actions, by their names
+    with `@` and the version as the workflow has it. `show` gets each line that a job prints, as `[job] line`, when it
+    does. Raises PartError where it takes too long, or act cannot read the workflow.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for name, action in (actions or {}).items():
+        _keep_action(name, action, folder / "work")
     command = _command(workflow, event, folder, labels, job)
     with _running(command, checkout, {**environment, **_own(folder)}) as process:
         watch = threading.Timer(seconds, process.terminate)
@@ -110,6 +114,20 @@ def run_workflow(
     return Ran(exit_code=code, jobs=reader.jobs, log=log)
 
 
+def _keep_action(name: str, action: Path, kept: Path) -> None:
+    """Put an action where act keeps those that it cloned, so that it asks nobody for it."""
+    clone = kept / name.replace("/", "-")
+    shutil.copytree(action, clone)
+    for arguments in (
+        ("init", "--quiet"),
+        ("add", "."),
+        ("commit", "--quiet", "-m", name),
+        ("tag", name.partition("@")[2]),
+    ):
+        identity = ("-c", "user.name=n", "-c", "user.email=e@example.org")
+        run(Command(arguments=["git", *identity, *arguments], environment=plain_environment(kept), directory=clone))
+
+
 def _command(workflow: str, event: Event, folder: Path, labels: Sequence[str], job: str | None) -> list[str | Path]:
     (folder / "event.json").write_text(json.dumps(event.document))
     given = {"env": event.environment, "secret": event.secrets, "var": event.variables, "input": {}}
@@ -123,7 +141,14 @@ def _command(workflow: str, event: Event, folder: Path, labels: Sequence[str], j
     return [
         *(require("act"), event.name, "--json", "--workflows", workflow, "--eventpath", folder / "event.json", *files),
         *(word for label in labels for word in ("--platform", f"{label}=-self-hosted")),
-        *("--action-cache-path", folder / "work", "--no-cache-server", "--container-daemon-socket", "-"),
+        *(
+            "--action-offline-mode",
+            "--action-cache-path",
+            folder / "work",
+            "--no-cache-server",
+            "--container-daemon-socket",
+            "-",
+        ),
         *("--concurrent-jobs", "4", "--pull=false"),
         *(("--job", job) if job else ()),
     ]
