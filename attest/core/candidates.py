@@ -87,16 +87,10 @@ def _item(policy: Policy, group: Sequence[tuple[VerifiedStatement, frozenset[Dig
         time = min((one.time for one, _ in group if one.time is not None), default=None)
         trusted = any(one.trusted_times for one, _ in group)
         found_on = found_on.union(*(images for _, images in group))
-    return Item(
-        verified=verified,
-        found_on=found_on,
-        names=policy.names_of(verified.credential),
-        revoked=bool(policy.revoked) and _is_revoked(policy, verified.payload, [one.bundle for one, _ in group]),
-        key_revoked=verified.credential.fingerprint in policy.revoked,
-        time=time,
-        time_is_trusted=trusted,
-        ahead=time is not None and time > latest,
-    )
+    names = policy.names_of(verified.credential)
+    revoked = bool(policy.revoked) and _is_revoked(policy, verified.payload, [one.bundle for one, _ in group])
+    key_revoked = verified.credential.fingerprint in policy.revoked
+    return Item(verified, found_on, names, revoked, key_revoked, time, trusted, time is not None and time > latest)
 
 
 def _is_revoked(policy: Policy, payload: bytes, bundles: Iterable[Digest]) -> bool:

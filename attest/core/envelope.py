@@ -115,14 +115,10 @@ def _envelope(envelope: dict[str, Any], material: Json) -> Envelope:
         raise EnvelopeInvalid("bundle-invalid", "the envelope has no payloadType")
     if not isinstance(signatures, list) or len(signatures) != 1 or not isinstance(signatures[0], dict):
         raise EnvelopeInvalid("bundle-invalid", "the envelope has not exactly one signature")
-    return Envelope(
-        payload_type=payload_type,
-        payload=_base64(envelope.get("payload"), "payload"),
-        signature=_base64(signatures[0].get("sig"), "sig"),
-        hint=hint if isinstance(hint, str) else None,
-        certified=certified,
-        witnessed=witnessed,
-    )
+    payload = _base64(envelope.get("payload"), "payload")
+    signature = _base64(signatures[0].get("sig"), "sig")
+    hint = hint if isinstance(hint, str) else None
+    return Envelope(payload_type, payload, signature, hint, certified, witnessed)
 
 
 _URL_SAFE = str.maketrans("-_", "+/")

@@ -353,13 +353,7 @@ def _shortfall(
 def _verdict(lane: Lane, fault: Fault, items: Sequence[Item]) -> LaneVerdict:
     if len(items) > 1:  # newest first, and each once: on an index it may have been asked for more than one digest
         items = sorted({id(item): item for item in items}.values(), key=_age_key, reverse=True)
-    return LaneVerdict(
-        lane=lane.name,
-        state=fault.state,
-        reason=fault.reason,
-        message=fault.message,
-        evidence=tuple([item.verified for item in items]),
-    )
+    return LaneVerdict(lane.name, fault.state, fault.reason, fault.message, tuple([item.verified for item in items]))
 
 
 def _age_key(item: Item) -> tuple[datetime, bytes, Digest]:

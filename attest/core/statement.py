@@ -23,10 +23,10 @@ TYPE_V01: Final = "https://in-toto.io/Statement/v0.1"
 PREFIX: Final = "attest-gate/"
 
 _LANE = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z")
-_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,1024}")
+_PRINTABLE = re.compile(r"[ -~\xa0-\U0010ffff]{1,1024}")
 
 
 class StatementInvalid(ValueError):
@@ -123,14 +123,7 @@ def read_statement(payload: bytes) -> Statement:
         raise StatementInvalid("the predicate is not a JSON object")
     subjects: Json = document.get("subject")
     digests, context = _subjects(subjects)
-    return Statement(
-        digests=digests,
-        subject_count=len(subjects),
-        predicate_type=predicate_type,
-        predicate=predicate,
-        context=context,
-        document=document,
-    )
+    return Statement(digests, len(subjects), predicate_type, predicate, context, document)
 
 
 def write_statement(
