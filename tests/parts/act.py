@@ -63,6 +63,7 @@ class Event:
     """What a run is started by, and what its jobs can know."""
 
     name: str
+    actor: str
     document: Mapping[str, Any]
     environment: Mapping[str, str]
     """Variables of every job, that act's own context is made of as well."""

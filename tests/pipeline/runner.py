@@ -19,6 +19,7 @@ from tests.pipeline.forge import BRANCH, OWNER, REPOSITORY
 MARK: Final = "PLAYLIST_MACHINE"
 """The variable by which a machine knows the processes that it started."""
 _SECONDS: Final = 1800.0
+_ACTOR: Final = "ann"
 _REF: Final = f"refs/heads/{BRANCH}"
 _UPLOADS: Final = (
     "actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02",
@@ -60,7 +61,7 @@ class Push:
     def variables(self) -> dict[str, str]:
         """The same by the names of the variables of a job."""
         said = {name.upper(): value for name, value in self.context().items()}
-        said |= {"SERVER_URL": self.server, "ACTOR": "ann", "REF_NAME": BRANCH, "REPOSITORY_OWNER": OWNER}
+        said |= {"SERVER_URL": self.server, "ACTOR": _ACTOR, "REF_NAME": BRANCH, "REPOSITORY_OWNER": OWNER}
         github = {f"GITHUB_{name}": value for name, value in said.items()}
         match self.workflow:
             case Workflow.GITHUB:
@@ -116,6 +117,7 @@ def run_act(
     artifacts.mkdir(parents=True)
     event = act.Event(
         name="push",
+        actor=_ACTOR,
         document=push.document(),
         environment={**push.variables(), **identity, "UPLOADS": str(artifacts)},
         secrets=secrets,
