@@ -1,5 +1,6 @@
 # `make demo` and `make test` need Python 3.11 or newer, git and make; everything else they set up in .venv.
 # PYTHON=/path/to/python chooses the Python, JOBS the number of test processes, ARGS adds arguments for pytest.
+# `make pipeline` is for a Debian host, as root; KEYLESS=1 has its lanes sign as what their jobs are.
 
 python := .venv/bin/python
 export PYTHON
@@ -9,7 +10,7 @@ TESTS ?= not fuzz and not slow
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sigstore test check lint types rules coverage fuzz bench docs lock clean
+.PHONY: help setup demo sigstore pipeline test check lint types rules coverage fuzz bench docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +23,10 @@ demo: setup ## Gate a sample image: sign its lanes, refuse at four, pass at five
 
 sigstore: setup ## Run a private Sigstore on loopback, with what to type next, until Ctrl-C
 	@$(python) -m tests.parts.sigstore_try
+
+pipeline: setup ## Run examples/playlist from commit to staging and back, in real containers; KEYLESS=1 without keys
+	@.ci/parts --install >/dev/null
+	@$(python) -m tests.pipeline $(if $(filter 1,$(KEYLESS)),--keyless) $(ARGS)
 
 test: setup ## Run the tests; those of real registries and peers are skipped where .ci/parts has not built them
 	@$(python) -m pytest -n $(JOBS) --dist loadgroup -m '$(TESTS)' $(ARGS)
