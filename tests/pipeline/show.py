@@ -9,16 +9,20 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Final
-
-from tests.docs.console import normal
 
 BEGIN: Final = "<!-- the story: written by `python -m tests.pipeline --write-readme` -->"
 END: Final = "<!-- the end of the story -->"
 
 _DIGEST: Final = re.compile(r"\bsha256:([0-9a-f]{12})[0-9a-f]{52}\b")
 _COMMIT: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28}\b")
+_DIFFERS: Final = (
+    (re.compile(r"sha256:[0-9a-f]{12}\.\.\.|\b[0-9a-f]{12}\b"), "<digest>"),
+    (re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]+)?Z"), "<time>"),
+    (re.compile(r"\b[0-9.]+ ?(?:s|kB|MB|KiB|MiB)\b"), "<amount>"),
+    (re.compile(r"127\.0\.0\.1:[0-9]+"), "<address>"),
+)
+"""What one run of the story has otherwise than another."""
 _LONG: Final = 160
 """Longer lines are cut in the document, with three dots that say so."""
 
@@ -90,17 +94,29 @@ class Recorder:
 # ---- the document
 
 
+def named_short(text: str) -> str:
+    """Digests and commits by their first twelve digits."""
+    return _COMMIT.sub(r"\1", _DIGEST.sub(r"sha256:\1...", text))
+
+
 def short(text: str) -> str:
-    """Digests and commits by their first twelve digits, and lines that are too long cut."""
-    text = _COMMIT.sub(r"\1", _DIGEST.sub(r"sha256:\1...", text))
-    return "\n".join(line if len(line) <= _LONG else f"{line[: _LONG - 3]}..." for line in text.split("\n"))
+    """The same, and lines that are too long cut."""
+    lines = named_short(text).split("\n")
+    return "\n".join(line if len(line) <= _LONG else f"{line[: _LONG - 3]}..." for line in lines)
+
+
+def alike(text: str) -> str:
+    """A text without what differs from run to run: digests, times, amounts, ports."""
+    for pattern, word in _DIFFERS:
+        text = pattern.sub(word, text)
+    return "\n".join(line.rstrip() for line in text.splitlines())
 
 
 def section(played: Played, *, plain: Callable[[str], str]) -> str:
     """A step as a section of the document. `plain` takes what is the machine's own out of a text."""
     lines = [f"### {played.title}", "", played.told, "", "```console"]
     for shown in played.shown:
-        lines.append(f"$ {plain(shown.command)}")
+        lines.append(f"$ {named_short(plain(shown.command))}")
         if shown.output:
             lines.append(short(plain(shown.output)))
     lines.append("```")
@@ -112,11 +128,23 @@ def story_text(steps: Iterable[Played], *, plain: Callable[[str], str]) -> str:
     return "\n\n".join(section(played, plain=plain) for played in steps)
 
 
-def write_story(document: Path, text: str) -> None:
-    """Put the story between its marks, where it does not say the same already but for digests and times."""
-    before, _, rest = document.read_text().partition(BEGIN)
-    old, found, after = rest.partition(END)
-    if not found:
-        raise ValueError(f"{document} has no place for the story")
-    if normal(old.strip("\n")) != normal(text):
-        document.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+def told(document: str) -> str:
+    """The story that stands in a document.
+
+    Raises:
+        ValueError: there is no place for one.
+    """
+    _, begin, rest = document.partition(BEGIN)
+    text, end, _ = rest.partition(END)
+    if not begin or not end:
+        raise ValueError("the document has no place for the story")
+    return text.strip("\n")
+
+
+def retold(document: str, text: str) -> str:
+    """The document with this story, unless it says the same already but for what differs from run to run."""
+    old = told(document)
+    if alike(old) == alike(text):
+        return document
+    before, _, rest = document.partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}"
