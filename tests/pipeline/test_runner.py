@@ -1,0 +1,187 @@
+"""What runs the pipeline tells jobs what a forge would, reads what became of them, and ends what they leave running."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from attest.adapters.context import Origin, detect
+from tests.parts import act
+from tests.parts.process import PartError, plain_environment
+from tests.pipeline import runner
+from tests.pipeline.runner import MARK, Push, Script, Workflow, end_marked, run_scripts
+
+COMMIT = "5f0c1d7a9e3b2c4d6e8f00112233445566778899"
+WORKFLOW = """\
+on: push
+jobs:
+  first:
+    runs-on: here
+    outputs:
+      image: ${{ steps.make.outputs.image }}
+    steps:
+      - uses: actions/checkout@v4
+      - id: make
+        run: cat greeting; echo "image=$WHERE/app" >> "$GITHUB_OUTPUT"
+        env: {WHERE: "${{ vars.WHERE }}"}
+      - uses: actions/upload-artifact@v4
+        with: {name: first, path: .}
+  second:
+    needs: first
+    runs-on: here
+    steps:
+      - run: echo "got ${{ needs.first.outputs.image }} in run $GITHUB_RUN_ID, and '$PLAIN'"; exit 7
+  third:
+    needs: second
+    runs-on: here
+    steps:
+      - run: echo never
+  aside:
+    needs: first
+    runs-on: here
+    steps:
+      - run: '[ "$TOKEN" = hidden ] && echo "it is $TOKEN"'
+        env: {TOKEN: "${{ secrets.TOKEN }}"}
+"""
+
+
+def push(workflow: Workflow = Workflow.FORGEJO, *, commit: str = COMMIT) -> Push:
+    """A push to `main`, the seventh run of a workflow, at its second attempt."""
+    return Push(commit=commit, server="http://127.0.0.1:3000", workflow=workflow, run=7, attempt=2)
+
+
+@pytest.mark.parametrize(("workflow", "origin"), [(Workflow.FORGEJO, Origin.FORGEJO), (Workflow.GITHUB, Origin.GITHUB)])
+def test_jobs_are_told_what_the_forge_would_tell(workflow: Workflow, origin: Origin, tmp_path: Path) -> None:
+    """attest finds repository, commit, ref and run in the variables of a job, as those of the right forge."""
+    variables = {**push(workflow).variables(), "GITHUB_ACTIONS": "true", "GITHUB_JOB": "e2e"}
+    found = detect(variables, str(tmp_path))
+    values = (found.repository, found.commit, found.ref, found.run_id, found.run_attempt, found.job)
+    assert [one and one.value for one in values] == [
+        "http://127.0.0.1:3000/plex/playlist",
+        COMMIT,
+        "refs/heads/main",
+        "7",
+        2,
+        "e2e",
+    ]
+    assert {one.origin for one in values if one} == {origin}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A git repository with a workflow, whose only commit is checked out."""
+    folder = tmp_path / "repository"
+    (folder / "ci").mkdir(parents=True)
+    (folder / "greeting").write_text("good morning\n")
+    (folder / "flow.yaml").write_text(WORKFLOW)
+    for arguments in (("init", "--quiet", "-b", "main"), ("add", "."), ("commit", "--quiet", "-m", "one")):
+        identity = ("-c", "user.name=n", "-c", "user.email=e@example.org")
+        subprocess.run(["git", *identity, *arguments], cwd=folder, check=True)
+    return folder
+
+
+def run_flow(repository: Path, *, job: str | None = None) -> tuple[act.Ran, list[str]]:
+    """What became of the workflow, and what was shown meanwhile."""
+    shown: list[str] = []
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=repository, check=True, capture_output=True, text=True)
+    about = push(commit=commit.stdout.strip())
+    event = act.Event(
+        name="push",
+        actor="ann",
+        document=about.document(),
+        environment={**about.variables(), "UPLOADS": str(repository.parent / "uploads")},
+        secrets={"TOKEN": "hidden"},
+        variables={"WHERE": "registry.example.com"},
+    )
+    ran = act.run_workflow(
+        repository,
+        "flow.yaml",
+        event,
+        folder=repository.parent / "act",
+        environment=plain_environment(repository.parent, PLAIN="a variable"),
+        job=job,
+        labels=["here"],
+        actions={"actions/upload-artifact@v4": Path(runner.__file__).with_name("upload")},
+        show=shown.append,
+    )
+    return ran, shown
+
+
+@pytest.mark.parts
+def test_act_runs_a_workflow(repository: Path) -> None:
+    """Jobs run in their order on a checkout, get outputs, variables and secrets; a failure ends what waits for it."""
+    ran, shown = run_flow(repository)
+    assert ran.exit_code == 1
+    assert {name: job.result for name, job in ran.jobs.items() if job.result != "skipped"} == {
+        "first": "success",
+        "second": "failure",
+        "aside": "success",
+    }
+    assert ran.job("third").result == "skipped"
+    assert ran.job("first").outputs == {"image": "registry.example.com/app"}
+    assert ran.job("first").lines[0] == "good morning"
+    assert ran.job("second").log == "got registry.example.com/app in run 7, and 'a variable'"
+    assert "[first] good morning" in shown
+    assert "[second] -- failure" in shown
+    assert (repository.parent / "uploads" / "first" / "greeting").read_text() == "good morning\n"
+
+
+@pytest.mark.parts
+def test_act_shows_no_secret(repository: Path) -> None:
+    """A secret that a job prints is starred out, and is in nothing that act wrote down of the run."""
+    ran, shown = run_flow(repository, job="aside")
+    assert ran.exit_code == 0
+    assert ran.job("aside").log == "it is ***"
+    assert "hidden" not in ran.log + "".join(shown)
+    assert set(ran.jobs) == {"first", "aside"}
+
+
+@pytest.mark.parts
+def test_a_workflow_that_act_cannot_read(repository: Path) -> None:
+    """A workflow that is none is an error with what act says of it, not a run in which nothing failed."""
+    (repository / "flow.yaml").write_text(WORKFLOW.replace("runs-on", "runs-at"))
+    with pytest.raises(PartError, match="began no job"):
+        run_flow(repository)
+
+
+def test_scripts_run_as_their_jobs_would(repository: Path) -> None:
+    """Scripts run side by side, each with its environment and a folder of its own; a failure is that of its job."""
+
+    def write(name: str, line: str) -> None:
+        file = repository / "ci" / name
+        file.write_text(f"#!/bin/sh\n{line}\n")
+        file.chmod(0o755)
+
+    # Each waits for the other, so that neither ends where they run one after the other.
+    wait = "touch $OWN; while [ ! -e $OTHER ]; do sleep 0.05; done; echo $ARTIFACTS"
+    write("source", wait)
+    write("e2e", f"{wait}; exit 4")
+    environments: Mapping[str, dict[str, str]] = {
+        "source": {"OWN": "a", "OTHER": "b"},
+        "e2e": {"OWN": "b", "OTHER": "a"},
+    }
+    scripts = [
+        Script(job=name, environment={**plain_environment(repository), **more}) for name, more in environments.items()
+    ]
+    shown: list[str] = []
+    result = run_scripts(repository, push(), repository.parent / "run", scripts, show=shown.append)
+    assert (result.code, result.jobs) == (4, {"source": "success", "e2e": "failure"})
+    assert result.logs["source"] == str(result.artifacts / "source")
+    assert sorted(shown) == sorted(f"[{name}] {log}" for name, log in result.logs.items())
+
+
+def test_what_is_left_running_is_ended(tmp_path: Path) -> None:
+    """Processes with the machine's mark are ended, also those that left their parents; others are not."""
+    environment = {**os.environ, MARK: str(tmp_path)}
+    note = tmp_path / "pid"
+    script = f"setsid sleep 600 & echo $! > {note}"
+    subprocess.run(["sh", "-c", script], env=environment, check=True)
+    with subprocess.Popen(["sleep", "600"], env={**os.environ, MARK: f"{tmp_path}-other"}) as other:
+        assert end_marked(str(tmp_path)) == [int(note.read_text())]
+        assert other.poll() is None
+        other.kill()
+    assert end_marked(str(tmp_path)) == []
