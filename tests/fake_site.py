@@ -6,8 +6,10 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from attest.adapters.ledger import create_ledger, parse_address
 from attest.core import oci
 from attest.core.copyplan import FOREIGN_LAYERS
 from attest.core.delivery.machine import Phase
@@ -53,6 +55,8 @@ class FakeStore:
     indexes: set[Digest] = field(default_factory=set)
     lost: set[Digest] = field(default_factory=set)
     """Blobs that were deleted."""
+    remembered: set[Digest] = field(default_factory=set)
+    """Blobs that were deleted, and that the store says it has."""
 
     def _find(self, wanted: ImageReference) -> list[bytes]:
         assert isinstance(wanted, RegistryImage)
@@ -105,6 +109,13 @@ class FakeStore:
         """As `attest.ports.LayerStore`."""
         self._find(wanted)
         return blob.digest not in {*self.lost, make.digest("foreign")}
+
+    def stream(self, wanted: ImageReference, blob: oci.Descriptor) -> Iterator[bytes]:
+        """As `attest.ports.LayerStore`."""
+        self._find(wanted)
+        if blob.digest in {*self.lost, *self.remembered, make.digest("foreign")}:
+            raise NotFound(f"{blob.digest} is not there")
+        yield b"x"
 
     def aliases(self, wanted: ImageReference) -> frozenset[Digest]:
         """As `attest.ports.Store`."""
@@ -276,3 +287,31 @@ def ended(done: Done) -> Phase:
     """The state of what was asked for."""
     assert done.delivery is not None
     return done.delivery.phase
+
+
+@contextlib.contextmanager
+def open_world(folder: Path) -> Iterator[World]:
+    """An environment to which nothing was deployed, and releases 1 to 3 for it; its ledger is in the folder."""
+    target, store = FakeTarget(), FakeStore()
+    prober, clock = FakeProber(target), Clock()
+    told: list[str] = []
+    pauses: list[float] = []
+    with create_ledger(parse_address(f"sqlite:///{folder / 'ledger.db'}"), clock=clock) as ledger:
+        site = Site(
+            environment=environment(),
+            policy=make.policy([make.lane("test")]),
+            ledger=ledger,
+            target=target,
+            prober=prober,
+            open_store=lambda: store,  # type: ignore[arg-type,return-value]
+            clock=clock,
+            pause=pauses.append,
+            tell=told.append,
+            actor="somebody",
+            version="1",
+            wait=timedelta(0),
+        )
+        made = World(site=site, store=store, target=target, prober=prober, told=told, pauses=pauses)
+        for number in (1, 2, 3):
+            made.publish(number)
+        yield made

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from attest.adapters.ledger import create_ledger, parse_address
 from attest.core.delivery.machine import Phase
 from attest.core.delivery.records import Cause, DeliveredRelease, Frozen, Kind, Pass, Trigger
 from attest.core.health import Health
@@ -31,19 +29,17 @@ from attest.errors import (
 from attest.ops.delivery.carry import carry_out
 from attest.ops.delivery.deploy import Wanted, deploy, rollback
 from attest.ops.delivery.reconcile import reconcile
-from attest.ops.delivery.site import Journal, Site, journal
+from attest.ops.delivery.site import Journal, journal
 from tests.core import make
 from tests.core.make_delivery import image, release
 from tests.core.test_delivery_decisions import environment
 from tests.fake_site import (
     SOURCE,
-    Clock,
-    FakeProber,
-    FakeStore,
     FakeTarget,
     LosingLedger,
     World,
     ended,
+    open_world,
     with_evidence,
 )
 
@@ -51,28 +47,7 @@ from tests.fake_site import (
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """An environment to which nothing was deployed, and releases 1 to 3 for it."""
-    target, store = FakeTarget(), FakeStore()
-    prober, clock = FakeProber(target), Clock()
-    told: list[str] = []
-    pauses: list[float] = []
-    with create_ledger(parse_address(f"sqlite:///{tmp_path / 'ledger.db'}"), clock=clock) as ledger:
-        site = Site(
-            environment=environment(),
-            policy=make.policy([make.lane("test")]),
-            ledger=ledger,
-            target=target,
-            prober=prober,
-            open_store=lambda: store,  # type: ignore[arg-type,return-value]
-            clock=clock,
-            pause=pauses.append,
-            tell=told.append,
-            actor="somebody",
-            version="1",
-            wait=timedelta(0),
-        )
-        made = World(site=site, store=store, target=target, prober=prober, told=told, pauses=pauses)
-        for number in (1, 2, 3):
-            made.publish(number)
+    with open_world(tmp_path) as made:
         yield made
 
 

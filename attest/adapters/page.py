@@ -14,6 +14,7 @@ from typing import Any
 
 from attest.core.delivery.history import Delivery
 from attest.core.delivery.page import Page, release_name, span
+from attest.core.delivery.view import rest_in_words
 from attest.core.statement import format_time
 
 
@@ -36,6 +37,7 @@ def render(page: Page, *, clean: Callable[[str], str], version: str) -> bytes:
         lstrip_blocks=True,
     )
     environment.filters |= {"moment": _moment, "day": _day, "span": span, "release": release_name, "percent": _percent}
+    environment.filters["rest"] = rest_in_words
     environment.tests["delivery"] = lambda entry: isinstance(entry, Delivery)
     style = _source("history.css")
     text = environment.get_template("history.html").render(

@@ -12,7 +12,7 @@ from attest.cli.verdict import lines as verdict_lines
 from attest.core.delivery.history import Delivery
 from attest.core.delivery.machine import Phase
 from attest.core.delivery.verdicts import RecordedWaiver
-from attest.core.delivery.view import delivery_document
+from attest.core.delivery.view import delivery_document, rest_in_words
 from attest.core.policy import Policy
 from attest.core.statement import format_time
 from attest.core.verdict import Refused
@@ -96,11 +96,18 @@ def block(one: Delivery) -> Iterator[str]:
         yield f"  {waived(waiver)}"
     for over in one.planned.passed_over:
         yield f"  passed over delivery {over.deployment}  {escape(over.message)}  [{over.reason}]"
+    rest = one.planned.passed_over_rest
+    if rest is not None:
+        yield f"  passed over {escape(rest_in_words(rest))}; `attest history` tells what became of each"
 
 
 def line_of(one: Delivery) -> str:
     """A delivery in one line."""
-    what = f"{one.kind} of delivery {one.planned.reverts}" if one.planned.reverts is not None else str(one.kind)
+    what = str(one.kind)
+    if one.planned.reverts is not None:
+        what = f"{one.kind} of delivery {one.planned.reverts}"
+    elif one.undoes is not None:
+        what = f"{one.kind}, to undo delivery {one.undoes}"
     cause = "" if one.cause is None else f"  [{one.cause}]"
     message = f"  {escape(one.message)}" if one.message and one.phase is not Phase.PROBING else ""
     return f"{state(one.phase)}  delivery {one.number} ({what}){message}{cause}"

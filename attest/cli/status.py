@@ -15,6 +15,7 @@ from attest.core.statement import format_time
 from attest.errors import EXIT_PASSED, EXIT_REFUSED, EXIT_UNDECIDED, AttestError
 
 if TYPE_CHECKING:
+    from attest.core.delivery.history import Delivery, EnvironmentHistory
     from attest.core.delivery.verdicts import RecordedVerdict
     from attest.core.delivery.view import ServiceStatus, Status
 
@@ -70,18 +71,14 @@ def command(environment: str, evidence: bool, recorded: bool, output: str) -> in
 
 
 def _lines(shown: Status, *, evidence: bool) -> Iterator[str]:
-    from attest.cli.deliveries import line_of, waived
+    from attest.cli.deliveries import line_of
 
     history = shown.history
     yield click.style(shown.environment, bold=True)
     if history.current is None:
         yield "  nothing was ever deployed"
     else:
-        yield f"  {line_of(history.current)}"
-        verdict = history.current.verdict
-        if verdict is not None and verdict.waiver is not None:
-            yield f"  {waived(verdict.waiver)}"
-            yield "  it has not passed: deploy a release that does; nothing goes back to this one"
+        yield from _current(history, history.current)
     if history.unfinished is not None and history.unfinished != history.current:
         yield f"  {line_of(history.unfinished)}"
     if history.unfinished is not None:
@@ -98,6 +95,19 @@ def _lines(shown: Status, *, evidence: bool) -> Iterator[str]:
         yield from _service(one)
     if evidence and history.current is not None and history.current.verdict is not None:
         yield from _evidence(history.current.verdict)
+
+
+def _current(history: EnvironmentHistory, current: Delivery) -> Iterator[str]:
+    from attest.cli.deliveries import line_of, waived
+
+    yield f"  {line_of(current)}"
+    if current.verdict is not None and current.verdict.waiver is not None:
+        yield f"  {waived(current.verdict.waiver)}"
+        yield "  it has not passed: deploy a release that does; nothing goes back to this one"
+    if history.undone is not None:
+        yield f"  {line_of(history.undone)}"
+    if history.undecided_rollback is not None:
+        yield "  nobody can tell whether that is undone: `attest rollback` brings the same release again"
 
 
 def _service(one: ServiceStatus) -> Iterator[str]:

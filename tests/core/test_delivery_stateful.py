@@ -43,6 +43,8 @@ class Naive:
     """Planned with one."""
     waived: set[int] = field(default_factory=set)
     reverts: dict[int, int] = field(default_factory=dict)
+    undoes: dict[int, int] = field(default_factory=dict)
+    """The same, and of what brings a rollback again what that one undoes."""
     again: set[int] = field(default_factory=set)
     """Rollbacks, and what brings one again that nobody could tell of."""
     phase: dict[int, str] = field(default_factory=dict)
@@ -90,6 +92,9 @@ class Deliveries(RuleBasedStateMachine):
         brought = None if undecided is None else self.naive.release_of[undecided]
         if reverts is not None or (kind is Kind.REPAIR and of == brought):
             self.naive.again.add(number)
+            undone = reverts if undecided is None or reverts is not None else self.naive.undoes[undecided]
+            assert undone is not None
+            self.naive.undoes[number] = undone
         self.naive.release_of[number] = of
         self.naive.phase[number] = "planned"
         if waiver:
@@ -101,7 +106,7 @@ class Deliveries(RuleBasedStateMachine):
     def _end(self, number: int, phase: str) -> None:
         naive = self.naive
         naive.phase[number] = phase
-        undone = naive.reverts.get(number)
+        undone = naive.undoes.get(number)
         if undone is not None and number in naive.touched:
             naive.phase[undone] = "rolled-back" if phase == "succeeded" else "rollback-failed"
 
@@ -182,6 +187,8 @@ class Deliveries(RuleBasedStateMachine):
                 naive.hold = True
             elif naive.phase[old] != "rolled-back":
                 naive.phase[old] = "superseded"
+            if number in naive.undoes:
+                naive.phase[naive.undoes[number]] = "rolling-back"
         naive.touched.append(number)
 
     @precondition(lambda self: self.naive.open is not None and self.naive.open in self.naive.touched)
@@ -233,6 +240,7 @@ class Deliveries(RuleBasedStateMachine):
         undecided = here.undecided_rollback
         assert (None if undecided is None else undecided.number) == naive.undecided
         assert {number for number, one in here.deliveries.items() if one.way_back} == naive.again
+        assert {number: one.undoes for number, one in here.deliveries.items() if one.undoes} == naive.undoes
         assert {release(number).key for number in naive.bad} == set(here.bad)
         assert (here.hold is not None) == naive.hold
         good = [

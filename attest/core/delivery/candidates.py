@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
 
+from attest.core.delivery.fields import clipped
 from attest.core.delivery.history import Delivery, EnvironmentHistory
-from attest.core.delivery.records import DeliveredRelease, Pass, PassedOver
+from attest.core.delivery.records import DeliveredRelease, Pass, PassedOver, PassedOverRest
 from attest.core.reference import Digest, Repository
+
+LISTED: Final = 64
+"""Releases that one record says were passed over, the newest; the others are counted, and told apart by a range."""
 
 Candidate = Delivery | PassedOver
 """A delivery whose release may be verified under today's policy, or why it may not even be that."""
@@ -58,7 +64,17 @@ def _judge(
 
 
 def _over(delivery: Delivery, reason: Pass, message: str) -> PassedOver:
-    return PassedOver(deployment=delivery.number, reason=reason, message=message)
+    return PassedOver(deployment=delivery.number, reason=reason, message=clipped(message))
+
+
+def bounded(passed_over: Sequence[PassedOver]) -> tuple[tuple[PassedOver, ...], PassedOverRest | None]:
+    """What one record says of the releases that a rollback did not take, newest first: some of them, and the rest."""
+    listed, rest = tuple(passed_over[:LISTED]), passed_over[LISTED:]
+    if not rest:
+        return listed, None
+    numbers = [one.deployment for one in rest]
+    reasons = dict(Counter(one.reason for one in rest))
+    return listed, PassedOverRest(count=len(rest), newest=max(numbers), oldest=min(numbers), reasons=reasons)
 
 
 def unlike(release: DeliveredRelease, services: Mapping[str, Repository]) -> str | None:

@@ -168,24 +168,26 @@ def _plan(before: EnvironmentHistory, record: Record, payload: Planned) -> Envir
             raise _Impossible(f"delivery {undone.number} is not the one that changed the environment last")
         if undone.release.key == payload.release.key:
             raise _Impossible("it would bring what it undoes")
+    again = _again(before, payload)
     delivery = Delivery(
         number=record.seq,
         planned=payload,
         actor=record.actor,
         since=record.time,
         changed=record.time,
-        way_back=payload.kind is Kind.ROLLBACK or _again(before, payload),
+        way_back=payload.kind is Kind.ROLLBACK or again is not None,
+        undoes=payload.reverts if again is None else again.undoes,
     )
     before.deliveries[record.seq] = delivery
     return before
 
 
-def _again(before: EnvironmentHistory, payload: Planned) -> bool:
-    """Whether it is the repair of a rollback that nobody could tell the end of."""
+def _again(before: EnvironmentHistory, payload: Planned) -> Delivery | None:
+    """The rollback that nobody could tell the end of, where this is the repair of it."""
     undecided = before.undecided_rollback
     if payload.kind is not Kind.REPAIR or undecided is None:
-        return False
-    return undecided.release.key == payload.release.key
+        return None
+    return undecided if undecided.release.key == payload.release.key else None
 
 
 _NEXT: Final[Mapping[type[Step], Phase]] = {
@@ -281,12 +283,16 @@ def _applying(before: EnvironmentHistory, after: Delivery, record: Record) -> En
             before = _marked(before, old, record, old.message or f"rolled back by {record.actor}")
             message = f"delivery {old.number} was rolled back"
             before = replace(before, hold=Hold(since=record.time, deployment=after.number, message=message))
+        elif after.undoes is not None:
+            undone = before.deliveries[after.undoes]
+            phase = step(undone.phase, Phase.ROLLING_BACK)
+            before = _changed(before, replace(undone, phase=phase, changed=record.time, by=after.number))
     return replace(_changed(before, after), current=after)
 
 
 def _undone(before: EnvironmentHistory, after: Delivery, phase: Phase, record: Record) -> EnvironmentHistory:
-    """What the end of a rollback means for the delivery that it undoes."""
-    number = after.planned.reverts
+    """What the end of a rollback, or of one that is brought again, means for the delivery that it undoes."""
+    number = after.undoes
     if number is None or not after.touched:
         return before
     undone = before.deliveries[number]

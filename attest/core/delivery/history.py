@@ -50,6 +50,8 @@ class Delivery:
     """The delivery that undoes or undid it, or took its place."""
     way_back: bool = False
     """Whether it is a rollback, or brings again what a rollback brought that nobody could tell the end of."""
+    undoes: int | None = None
+    """Of what is a way back: the delivery that it undoes."""
 
     @property
     def kind(self) -> Kind:
@@ -158,6 +160,12 @@ class EnvironmentHistory:
         """The rollback that changed the environment last, where nobody could tell what it came to."""
         current = self.current
         return current if current is not None and current.way_back and current.phase is Phase.ERROR else None
+
+    @property
+    def undone(self) -> Delivery | None:
+        """What the delivery that changed the environment last undoes; None where that is no way back."""
+        number = None if self.current is None else self.current.undoes
+        return None if number is None else self.deliveries[number]
 
     @property
     def healthy(self) -> frozenset[Digest]:

@@ -171,6 +171,8 @@ def _judged(verdict: RecordedVerdict, image: RecordedImage | None) -> tuple[str,
     if image is not None:
         reasons += [one.reason for one in image.refusals]
         reasons += [lane.reason for lane in image.lanes if lane.state is not State.PRESENT]
+    elif verdict.more and verdict.decision is not Decision.REFUSED:
+        return str(verdict.decision), ""  # left out of the record, which lists first what did not pass
     if image is None or reasons:
         waived = verdict.decision is Decision.WAIVED and image is not None
         return str(Decision.WAIVED if waived else Decision.REFUSED), str(reasons[0]) if reasons else ""

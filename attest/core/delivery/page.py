@@ -195,7 +195,11 @@ def _drawing(line: Timeline, now: datetime) -> Drawing:
 def title_of(course: Course) -> str:
     """A delivery in a line."""
     delivery = course.delivery
-    what = str(delivery.kind) if delivery.planned.reverts is None else f"rollback of {delivery.planned.reverts}"
+    what = str(delivery.kind)
+    if delivery.undoes is not None:
+        what = (
+            f"{what} of {delivery.undoes}" if delivery.kind is Kind.ROLLBACK else f"{what}, to undo {delivery.undoes}"
+        )
     result = str(course.result or delivery.phase)
     later = "" if result == delivery.phase else f", now {delivery.phase}"
     message = f": {delivery.message}" if delivery.message else ""

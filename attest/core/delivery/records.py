@@ -107,6 +107,17 @@ class PassedOver(Payload):
     message: Text
 
 
+class PassedOverRest(Payload):
+    """The older releases that a rollback did not take either, behind those that its record lists."""
+
+    count: Seq
+    newest: Seq
+    """The delivery that the newest of them is known by; `attest history` tells what became of each."""
+    oldest: Seq
+    reasons: dict[Pass, Seq]
+    """How many of them were passed over for each reason."""
+
+
 class Planned(Payload):
     """Somebody wants a release to run. Nothing was looked at yet."""
 
@@ -120,7 +131,9 @@ class Planned(Payload):
     reverts: Seq | None = None
     """Of a rollback: the delivery that it undoes."""
     passed_over: tuple[PassedOver, ...] = ()
-    """Of a rollback: the newer releases that it did not take."""
+    """Of a rollback: the newer releases that it did not take, the newest of them."""
+    passed_over_rest: PassedOverRest | None = None
+    """Those behind them, where there were more than are listed."""
     waiver: Sha256 | None = None
     """The waiver that it may run by."""
     reason: Line | None = None
@@ -224,6 +237,7 @@ class Held(Payload):
     passed_over: tuple[PassedOver, ...]
     message: Text
     reason: Line | None = None
+    passed_over_rest: PassedOverRest | None = None
 
 
 class RollbackUndecided(Payload):
@@ -240,6 +254,7 @@ class RollbackUndecided(Payload):
     """What was passed over before."""
     message: Text
     reason: Line | None = None
+    passed_over_rest: PassedOverRest | None = None
 
 
 class Released(Payload):

@@ -17,6 +17,7 @@ from attest.core.delivery.records import (
     Held,
     Observation,
     PassedOver,
+    PassedOverRest,
     PromotionWaived,
     Released,
     RollbackUndecided,
@@ -135,6 +136,7 @@ def status_document(shown: Status, *, evidence: bool) -> dict[str, Json]:
         "trouble": shown.trouble,
         "current": _maybe(history.current),
         "unfinished": _maybe(history.unfinished),
+        "undone": _maybe(history.undone),
         "verified_good": _maybe(history.verified_good),
         "hold": None,
         "frozen": shown.frozen,
@@ -198,6 +200,7 @@ def delivery_document(one: Delivery) -> dict[str, Json]:
         "touched": one.touched,
         "healthy": one.healthy,
         "reverts": planned.reverts,
+        "undoes": one.undoes,
         "by": one.by,
         "waiver": planned.waiver,
         "waived": _waived(one),
@@ -205,6 +208,9 @@ def delivery_document(one: Delivery) -> dict[str, Json]:
         "cause": None if one.cause is None else str(one.cause),
         "message": one.message,
         "passed_over": _passed_over(planned.passed_over),
+        "passed_over_rest": None
+        if planned.passed_over_rest is None
+        else planned.passed_over_rest.model_dump(mode="json"),
         "policy": None if one.verdict is None else one.verdict.policy.model_dump(mode="json"),
     }
 
@@ -217,6 +223,12 @@ def _waived(one: Delivery) -> Json:
 
 def _passed_over(passed_over: tuple[PassedOver, ...]) -> list[Json]:
     return [{"deployment": one.deployment, "reason": str(one.reason), "message": one.message} for one in passed_over]
+
+
+def rest_in_words(rest: PassedOverRest) -> str:
+    """The releases that a record counts and does not list, for people."""
+    reasons = ", ".join(f"{count} {reason}" for reason, count in rest.reasons.items())
+    return f"{rest.count} older ones, of the deliveries {rest.oldest} to {rest.newest}: {reasons}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +270,9 @@ def _said(payload: AnyPayload) -> tuple[str, str] | None:
         case Unfrozen():
             return "unfrozen", payload.reason
         case Held():
-            return "held", f"delivery {payload.reverts} cannot be undone: {payload.message}"
+            rest = payload.passed_over_rest
+            more = "" if rest is None else f"; passed over besides the newest: {rest_in_words(rest)}"
+            return "held", f"delivery {payload.reverts} cannot be undone: {payload.message}{more}"
         case RollbackUndecided():
             which = f"the release of delivery {payload.deployment}"
             message = f"delivery {payload.reverts} is not undone: {which} could not be decided: {payload.message}"

@@ -10,17 +10,28 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from attest.core.delivery.fields import clipped
+from attest.core.delivery.history import Delivery
 from attest.core.delivery.machine import Phase
 from attest.core.delivery.outcome import UNCONFIRMED, Outcome, conclude, matches, restarted, unconfirmed
-from attest.core.delivery.records import Applying, Erred, Failed, Probing, Stage, Succeeded
+from attest.core.delivery.records import Applying, Erred, Failed, Kind, Probing, Stage, Succeeded, Superseded
 from attest.core.delivery.services import RecordedService, record_services
 from attest.core.environment import EnvironmentService, OneShot
 from attest.core.health import Health, ProbeResult
 from attest.core.reference import Digest
 from attest.core.targets import Observed
 from attest.core.waiver import Allowed
-from attest.errors import AttestError, DocumentInvalid, InternalError, LeaseLost
-from attest.ops.delivery.site import Journal, plan_of
+from attest.errors import (
+    AttestError,
+    DeadlineExceeded,
+    DocumentInvalid,
+    InternalError,
+    LeaseLost,
+    LimitExceeded,
+    StoreError,
+    TargetFailed,
+)
+from attest.ops.delivery.judging import cannot_be_had
+from attest.ops.delivery.site import Journal, Site, plan_of
 from attest.ops.parallel import each
 
 _POLL: Final = 1.0
@@ -31,6 +42,8 @@ _Results = Mapping[str, ProbeResult]
 
 def carry_out(passed: Allowed, journal: Journal, number: int) -> Phase:
     """Have the release of a delivery run, which was recorded as verified; how it ended is recorded.
+
+    A rollback that touched nothing yet is given up, `superseded`, where an image of it turns out to be gone.
 
     Raises:
         DocumentInvalid: a file that the environment names does not allow it; nothing was touched.
@@ -43,7 +56,8 @@ def carry_out(passed: Allowed, journal: Journal, number: int) -> Phase:
     if {image.digest for image in passed.findings.images} != {image.digest for image in images.values()}:
         raise InternalError("the verdict is about other images than would be delivered")
     plan = plan_of(delivery.release)
-    _prepare(journal, number)
+    if not _prepare(journal, number):
+        return Phase.SUPERSEDED
     journal.lease.check()
     journal.write(Applying(deployment=number))
     site.tell("applying")
@@ -60,16 +74,36 @@ def carry_out(passed: Allowed, journal: Journal, number: int) -> Phase:
     return _probe(journal, number, trouble)
 
 
-def _prepare(journal: Journal, number: int) -> None:
+def _prepare(journal: Journal, number: int) -> bool:
+    """Fetch what is needed; False where the delivery was given up instead."""
     site = journal.site
     site.tell("fetching images")
+    delivery = journal.delivery(number)
     try:
-        site.target.prepare(plan_of(journal.delivery(number).release))
+        site.target.prepare(plan_of(delivery.release))
     except AttestError as error:
-        # What was applied before, by somebody who was interrupted, is tried again by the next command.
-        if not journal.delivery(number).touched:
-            journal.write(Erred(deployment=number, stage=Stage.PREPARING, message=clipped(error.message)))
+        missing = _missing(site, delivery) if isinstance(error, TargetFailed) else None
+        if missing is None and delivery.touched:
+            raise  # it was applied before, by somebody who was interrupted: the next command tries again
+        if missing is not None and delivery.kind is Kind.ROLLBACK and not delivery.touched:
+            journal.write(Superseded(deployment=number, message=clipped(missing)))
+            return False
+        message = "; ".join(filter(None, (missing, error.message)))
+        journal.write(Erred(deployment=number, stage=Stage.PREPARING, message=clipped(message)))
         raise
+    return True
+
+
+def _missing(site: Site, delivery: Delivery) -> str | None:
+    """What of a release is gone; None where nothing is, or nobody can tell.
+
+    Whatever else kept the target from fetching it, a full disk or a registry that it may not read, is no fault of the
+    release, and no reason to go back further.
+    """
+    try:
+        return cannot_be_had(site, delivery.release)
+    except (StoreError, LimitExceeded, DeadlineExceeded):
+        return None
 
 
 def _probe(journal: Journal, number: int, trouble: str | None) -> Phase:

@@ -27,7 +27,7 @@ from attest.core.verdict import Passed, Refused
 from attest.core.waiver import Allowed, Answer, Presented, Waived
 from attest.errors import AttestError, UsageError
 from attest.ops.delivery.carry import carry_out
-from attest.ops.delivery.judging import judge
+from attest.ops.delivery.judging import gone, judge
 from attest.ops.delivery.rolling import roll_back
 from attest.ops.delivery.settle import settle, settle_for_rollback
 from attest.ops.delivery.site import Journal, Site, journal
@@ -98,7 +98,7 @@ def rollback(site: Site, *, reason: str | None = None, to: int | None = None) ->
     """Undo what changed the environment last: back to the newest release that was healthy and passes today's policy.
 
     Where that was a rollback of which nobody could tell what it came to, what it brought is brought again: it is not
-    known to be bad.
+    known to be bad. Where an image of that is gone, it goes further back.
 
     Args:
         site: The environment.
@@ -125,7 +125,10 @@ def rollback(site: Site, *, reason: str | None = None, to: int | None = None) ->
             raise UsageError(f"delivery {to} brought what would be rolled back", hint="leave --to out, or name another")
         undecided = book.here.undecided_rollback
         if undecided is not None and target is None:
-            return _bring_again(book, undecided, reason)
+            missing = gone(site, undecided.release)
+            if missing is None:
+                return _bring_again(book, undecided, reason)
+            site.tell(f"what rollback {undecided.number} brought cannot be brought again: {missing}")
         number = roll_back(book, undone, trigger=Trigger.EXPLICIT, reason=reason, to=target)
         return _done(book, number, ())
 

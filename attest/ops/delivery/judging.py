@@ -11,7 +11,7 @@ from typing import Final
 from attest.core.copyplan import FOREIGN_LAYERS
 from attest.core.delivery.records import DeliveredRelease
 from attest.core.evaluate import Remembered
-from attest.core.oci import Manifest
+from attest.core.oci import Descriptor, Manifest
 from attest.core.reference import Digest, ImageReference, RegistryImage, Repository
 from attest.core.release import StoredImage
 from attest.core.verdict import Passed, PassedThen, Refused
@@ -84,20 +84,45 @@ def judge(
 
 
 def gone(site: Site, release: DeliveredRelease) -> str | None:
-    """What of a release is no longer where it is pulled from, layers too; None where all of it is there.
+    """What of a release is no longer where it is pulled from, layers too; None where the registry says it has all.
 
     Raises:
-        StoreError: it could not be found out.
+        StoreError, LimitExceeded, DeadlineExceeded: it could not be found out.
+    """
+    store = site.open_store()
+    return _missing(store, release, store.holds)
+
+
+def cannot_be_had(site: Site, release: DeliveredRelease) -> str | None:
+    """The same, where whoever tried to fetch it could not: each blob is asked for, and its first bytes are read.
+
+    A registry may say that it has a blob, from what it remembers, and then not have it.
+
+    Raises:
+        StoreError, LimitExceeded, DeadlineExceeded: it could not be found out.
     """
     store = site.open_store()
 
+    def begins(image: RegistryImage, blob: Descriptor) -> bool:
+        try:
+            next(store.stream(image, blob), b"")
+        except NotFound:
+            return False
+        return True
+
+    return _missing(store, release, begins)
+
+
+def _missing(
+    store: LayerStore, release: DeliveredRelease, has: Callable[[RegistryImage, Descriptor], bool]
+) -> str | None:
     def missing(image: RegistryImage) -> str | None:
         try:
             blobs = [blob for manifest in _manifests(store, image) for blob in (manifest.config, *manifest.layers)]
         except NotFound as error:
             return error.message
         pulled = {blob.digest: blob for blob in blobs if blob.media_type not in FOREIGN_LAYERS}
-        absent = next((blob for blob in pulled.values() if not store.holds(image, blob)), None)
+        absent = next((blob for blob in pulled.values() if not has(image, blob)), None)
         return None if absent is None else f"{image.repository} no longer has {absent.digest}, a part of {image}"
 
     return next(filter(None, each(missing, tuple(dict.fromkeys(release.services.values())))), None)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from attest.core.delivery.candidates import candidates
+from collections.abc import Sequence
+
+from attest.core.delivery.candidates import bounded, candidates
 from attest.core.delivery.fields import clipped
 from attest.core.delivery.history import Delivery
+from attest.core.delivery.machine import Phase
 from attest.core.delivery.records import Held, Kind, Pass, PassedOver, Planned, RollbackUndecided, Trigger, Verified
 from attest.core.delivery.verdicts import record_verdict, why
 from attest.core.verdict import Passed, Refused
 from attest.core.waiver import Waived
-from attest.errors import DeadlineExceeded, InternalError, LimitExceeded, StoreError
+from attest.errors import DeadlineExceeded, InternalError, LimitExceeded, NotFound, StoreError
 from attest.ops.delivery.carry import carry_out
 from attest.ops.delivery.judging import Judged, gone, judge
 from attest.ops.delivery.site import Journal
@@ -20,7 +23,8 @@ def roll_back(
 ) -> int | None:
     """Undo a delivery; the number of the rollback, or None where there is nothing to go back to, which is recorded.
 
-    Every image of a candidate is looked at, and all of it verified, before one service is touched.
+    Every image of a candidate is looked at, verified and fetched before one service is touched. One of which an image
+    turns out to be gone when it is fetched is given up, which is recorded, and passed over as any other.
 
     Args:
         journal: Where it is recorded.
@@ -41,29 +45,41 @@ def roll_back(
         if to is not None and _release(journal, candidate) != to.release.key:
             continue
         if isinstance(candidate, PassedOver):
-            passed_over.append(candidate)
-            site.tell(_told(candidate))
+            _pass(journal, candidate, passed_over)
             continue
         try:
             judged = _try(journal, candidate, passed_over)
         except (StoreError, LimitExceeded, DeadlineExceeded) as error:
+            listed, rest = bounded(passed_over)
             undecided = RollbackUndecided(
                 reverts=undone.number,
                 deployment=candidate.number,
                 trigger=trigger,
-                passed_over=tuple(passed_over),
+                passed_over=listed,
+                passed_over_rest=rest,
                 message=clipped(str(error)),
                 reason=reason,
             )
             journal.write(undecided)
             raise
-        if judged is not None:
-            return _go(journal, candidate, judged, undone, tuple(passed_over), trigger, reason)
+        if judged is None:
+            continue
+        number = _go(journal, candidate, judged, undone, passed_over, trigger, reason)
+        given_up = journal.delivery(number)
+        if given_up.phase is not Phase.SUPERSEDED:
+            return number
+        _pass(journal, PassedOver(deployment=candidate.number, reason=Pass.GONE, message=given_up.message), passed_over)
     message = "there is no release to go back to" if to is None else f"there is no way back to delivery {to.number}"
     if passed_over:
         message = f"{message}: {passed_over[0].message}" if len(passed_over) == 1 else message
+    listed, rest = bounded(passed_over)
     held = Held(
-        reverts=undone.number, trigger=trigger, passed_over=tuple(passed_over), message=clipped(message), reason=reason
+        reverts=undone.number,
+        trigger=trigger,
+        passed_over=listed,
+        passed_over_rest=rest,
+        message=clipped(message),
+        reason=reason,
     )
     journal.write(held)
     site.tell(f"{message}; what runs stays, and automatic deployments are held")
@@ -80,30 +96,37 @@ def _try(journal: Journal, candidate: Delivery, passed_over: list[PassedOver]) -
     site, here = journal.site, journal.here
     site.tell(f"verifying the release of delivery {candidate.number}")
     missing = gone(site, candidate.release)
+    if missing is None:
+        try:
+            judged = judge(
+                site,
+                candidate.release,
+                remembered=journal.remembered,
+                aged_at=here.aged_at(candidate.release),
+                everywhere=False,
+            )
+        except NotFound:
+            missing = gone(site, candidate.release)
+            if missing is None:
+                raise
     if missing is not None:
-        over = PassedOver(deployment=candidate.number, reason=Pass.GONE, message=clipped(missing))
-    else:
-        judged = judge(
-            site,
-            candidate.release,
-            remembered=journal.remembered,
-            aged_at=here.aged_at(candidate.release),
-            everywhere=False,
-        )
-        match judged.verdict:
-            case Passed():
-                return judged
-            case Waived():
-                raise InternalError("a waiver on the way back, where nobody presents one")
-            case Refused() as refused:
-                over = PassedOver(deployment=candidate.number, reason=Pass.REFUSED, message=why(refused))
-    passed_over.append(over)
-    site.tell(_told(over))
+        _pass(journal, PassedOver(deployment=candidate.number, reason=Pass.GONE, message=clipped(missing)), passed_over)
+        return None
+    match judged.verdict:
+        case Passed():
+            return judged
+        case Waived():
+            raise InternalError("a waiver on the way back, where nobody presents one")
+        case Refused() as refused:
+            over = PassedOver(deployment=candidate.number, reason=Pass.REFUSED, message=why(refused))
+    _pass(journal, over, passed_over)
     return None
 
 
-def _told(over: PassedOver) -> str:
-    return f"passing over the release of delivery {over.deployment} ({over.reason}): {over.message}"
+def _pass(journal: Journal, over: PassedOver, passed_over: list[PassedOver]) -> None:
+    passed_over.append(over)
+    told = f"passing over the release of delivery {over.deployment} ({over.reason}): {over.message}"
+    journal.site.tell(told)
 
 
 def _go(
@@ -111,7 +134,7 @@ def _go(
     candidate: Delivery,
     judged: Judged,
     undone: Delivery,
-    passed_over: tuple[PassedOver, ...],
+    passed_over: Sequence[PassedOver],
     trigger: Trigger,
     reason: str | None,
 ) -> int:
@@ -119,6 +142,7 @@ def _go(
     passed = judged.verdict
     assert isinstance(passed, Passed)  # noqa: S101 - what `_try` gives
     aged_at = journal.here.aged_at(candidate.release)
+    listed, rest = bounded(passed_over)
     number = journal.write(
         Planned(
             kind=Kind.ROLLBACK,
@@ -126,7 +150,8 @@ def _go(
             release=candidate.release,
             document=site.environment.digest,
             reverts=undone.number,
-            passed_over=passed_over,
+            passed_over=listed,
+            passed_over_rest=rest,
             reason=reason,
             version=site.version,
         )

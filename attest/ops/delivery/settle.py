@@ -14,9 +14,9 @@ from attest.core.targets import Match
 from attest.core.verdict import Passed, Refused
 from attest.core.waiver import Presented, Waived
 from attest.ops.delivery.carry import carry_out
-from attest.ops.delivery.judging import judge
+from attest.ops.delivery.judging import gone, judge
 from attest.ops.delivery.rolling import roll_back
-from attest.ops.delivery.site import Journal
+from attest.ops.delivery.site import Journal, Site
 
 
 def settle(journal: Journal, *, presented: Presented | None = None) -> tuple[int, ...]:
@@ -24,7 +24,8 @@ def settle(journal: Journal, *, presented: Presented | None = None) -> tuple[int
 
     What was planned and touched nothing is given up. What may have changed the environment is verified again, and
     goes on from the start; where today's policy refuses it, it is a failure like any other. What was to run by a waiver
-    goes on by that one, where it is `presented` again.
+    goes on by that one, where it is `presented` again. What cannot go on, since an image is gone or the environment has
+    other services, is an error: nobody can tell what it is.
 
     Raises:
         NotObserved: the target does not say what runs. Nothing was changed.
@@ -71,10 +72,9 @@ def _finish(journal: Journal, last: Delivery, presented: Presented | None) -> No
     site = journal.site
     _look(journal, last)
     here = journal.here
-    services = {name: service.repository for name, service in site.environment.services.items()}
-    difference = unlike(last.release, services)
-    if difference is not None:
-        message = f"it was interrupted, and the environment has other services since: {difference}"
+    why_not = _cannot_go_on(site, last)
+    if why_not is not None:
+        message = clipped(f"it was interrupted, and {why_not}")
         journal.write(Erred(deployment=last.number, stage=Stage.INTERRUPTED, message=message))
         site.tell(f"delivery {last.number} is left as it is: {message}")
         return
@@ -96,6 +96,20 @@ def _finish(journal: Journal, last: Delivery, presented: Presented | None) -> No
             failed = Failed(deployment=last.number, message=message, services=seen, rollback=rollback, verdict=verdict)
             journal.write(failed)
             site.tell(f"delivery {last.number} failed: {message}")
+
+
+def _cannot_go_on(site: Site, last: Delivery) -> str | None:
+    """Why a delivery can never be finished; None where it may be.
+
+    Raises:
+        StoreError, LimitExceeded, DeadlineExceeded: it could not be found out.
+    """
+    services = {name: service.repository for name, service in site.environment.services.items()}
+    difference = unlike(last.release, services)
+    if difference is not None:
+        return f"the environment has other services since: {difference}"
+    missing = gone(site, last.release)
+    return None if missing is None else f"cannot be finished: {missing}"
 
 
 def _look(journal: Journal, last: Delivery) -> None:
