@@ -23,7 +23,7 @@ from tests.parts.find import require
 from tests.parts.process import Command, PartError, plain_environment, run
 
 _STOP_SECONDS: Final = 15.0
-_ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+_ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -211,7 +211,8 @@ class _Reader:
             said = {"msg": line}
         if not isinstance(said, dict):
             said = {"msg": line}
-        text = _ESCAPES.sub("", str(said.get("msg", ""))).rstrip("\n")
+        # A job has a terminal: what it wrote over is not there any more.
+        text = _ESCAPES.sub("", str(said.get("msg", ""))).rstrip("\r\n").rpartition("\r")[2]
         name = said.get("jobID")
         self.lines.append(f"[{name}] {text}" if name else text)
         if not isinstance(name, str):

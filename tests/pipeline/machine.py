@@ -278,9 +278,10 @@ def _first_commit(machine: Machine, pinned: dict[str, str]) -> None:
         environment = {**machine.environment, **dict(line.strip().split("=", 1) for line in lines)}
         command = Command(arguments=["ci/build-image", service], environment=environment, directory=checkout)
         image = run(command, seconds=_SECONDS).decode().strip()
+        (checkout / service / "contract.lock.json").unlink(missing_ok=True)
         ended = machine.attest(
             *("image", "lock", image, "--contract", f"{service}/contract.yaml", "--baseline", pinned["base"]),
-            *("--output", f"{service}/contract.lock.json", "--update"),
+            *("--output", f"{service}/contract.lock.json"),
         )
         if ended.code != 0:
             raise RuntimeError(f"the {service} cannot be locked: {ended.err}")
@@ -299,6 +300,10 @@ def _environment(folder: Path, engine: Podman, *registries: Registry) -> dict[st
     login.write_text(json.dumps({"auths": auths}))
     login.chmod(0o600)
     forge_, staging = registries
+    # skopeo looks for it here, and does not know the variable.
+    (_made(folder / "home" / ".config" / "containers") / "registries.conf").symlink_to(
+        engine.folder / "registries.conf"
+    )
     own = {
         "PATH": os.pathsep.join([*map(str, programs), os.environ.get("PATH", os.defpath)]),
         "CONTAINERS_REGISTRIES_CONF": str(engine.folder / "registries.conf"),

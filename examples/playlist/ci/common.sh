@@ -96,8 +96,10 @@ start() {
     local name=playlist-$lane-$$-$1 service=$1 image=$2 variables=()
     shift 2
     for setting; do variables+=(--env "$setting"); done
+    podman pull --quiet "$image" >/dev/null
     containers+=("$name")
-    podman run --detach --name "$name" --network host ${variables[@]+"${variables[@]}"} "$image" >/dev/null
+    # Its health is asked from outside: podman's own checks need systemd.
+    podman run --detach --name "$name" --network host --no-healthcheck ${variables[@]+"${variables[@]}"} "$image" >/dev/null
     printf -v "${service}_container" %s "$name"
 }
 
