@@ -121,7 +121,7 @@ class Machine:
         return self.forge.registry.url if self.sigstore is None else self.sigstore.forge
 
     def _act(self, push: Push, job: str | None) -> RunResult:
-        folder, checkout = self._place(push)
+        folder = self._place(push)
         variables = {
             "REGISTRY": self.registry,
             "REGISTRY_USER": self.forge.registry.username or "",
@@ -130,7 +130,7 @@ class Machine:
             **self._keyless(),
         }
         return runner.run_act(
-            checkout,
+            self._clone(push, folder / "checkout"),
             push,
             folder,
             environment=self._runner(),
@@ -142,10 +142,11 @@ class Machine:
         )
 
     def _scripts(self, push: Push, jobs: Sequence[str], backend: str, frontend: str) -> RunResult:
-        folder, checkout = self._place(push)
+        folder = self._place(push)
         scripts = [
             Script(
                 job=job,
+                checkout=self._clone(push, folder / job),
                 environment={
                     **self._job(job),
                     **push.variables(),
@@ -157,14 +158,17 @@ class Machine:
             )
             for job in jobs
         ]
-        return runner.run_scripts(checkout, push, folder, scripts, show=self.say)
+        return runner.run_scripts(push, folder, scripts, show=self.say)
 
-    def _place(self, push: Push) -> tuple[Path, Path]:
-        """A folder for what a run leaves, and in it what its runner checked out."""
+    def _place(self, push: Push) -> Path:
+        """A folder for what a run leaves."""
         self._parts += 1
-        folder = self.folder / "runs" / f"{push.run}-{self._parts}"
-        self.forge.clone(push.commit, folder / "checkout")
-        return folder, folder / "checkout"
+        return _made(self.folder / "runs" / f"{push.run}-{self._parts}")
+
+    def _clone(self, push: Push, folder: Path) -> Path:
+        """What a runner checked out."""
+        self.forge.clone(push.commit, folder)
+        return folder
 
     def _runner(self) -> dict[str, str]:
         """What the host of a runner gives to jobs: programs, and no credentials."""

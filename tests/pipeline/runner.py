@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import enum
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -152,19 +153,21 @@ class Script:
     """A job's script, to be run without the forge."""
 
     job: str
+    checkout: Path
+    """A checkout of its own."""
     environment: Mapping[str, str]
 
 
-def run_scripts(
-    checkout: Path, push: Push, folder: Path, scripts: Sequence[Script], *, show: Callable[[str], None]
-) -> RunResult:
+def run_scripts(push: Push, folder: Path, scripts: Sequence[Script], *, show: Callable[[str], None]) -> RunResult:
     """Run the scripts of jobs side by side, as their jobs would; nothing else runs, and nothing is built."""
     artifacts = folder / "artifacts"
     artifacts.mkdir(parents=True)
 
     def one(script: Script) -> tuple[int, str]:
-        environment = {**script.environment, "ARTIFACTS": str(artifacts / script.job)}
-        return _script(checkout, script.job, environment, show)
+        ended = _script(script.checkout, script.job, script.environment, show)
+        if (script.checkout / "artifacts").is_dir():
+            shutil.copytree(script.checkout / "artifacts", artifacts / script.job)
+        return ended
 
     with concurrent.futures.ThreadPoolExecutor(len(scripts)) as pool:
         ended = dict(zip((script.job for script in scripts), pool.map(one, scripts), strict=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -148,30 +147,30 @@ def test_a_workflow_that_act_cannot_read(repository: Path) -> None:
         run_flow(repository)
 
 
-def test_scripts_run_as_their_jobs_would(repository: Path) -> None:
-    """Scripts run side by side, each with its environment and a folder of its own; a failure is that of its job."""
+def test_scripts_run_as_their_jobs_would(tmp_path: Path) -> None:
+    """Scripts run side by side, each in a checkout of its own; what they leave is kept, a failure is that of its job."""
 
-    def write(name: str, line: str) -> None:
-        file = repository / "ci" / name
-        file.write_text(f"#!/bin/sh\n{line}\n")
+    def script(name: str, *, own: str, other: str, code: int) -> Script:
+        # Each waits for the other, so that neither ends where they run one after the other.
+        waiting = f"touch ../{own}; while [ ! -e ../{other} ]; do sleep 0.05; done"
+        file = tmp_path / name / "ci" / name
+        file.parent.mkdir(parents=True)
+        file.write_text(
+            f"#!/bin/sh\n{waiting}\nmkdir artifacts; echo $PLAIN >artifacts/report; echo done\nexit {code}\n"
+        )
         file.chmod(0o755)
+        return Script(job=name, checkout=tmp_path / name, environment=plain_environment(tmp_path, PLAIN=name))
 
-    # Each waits for the other, so that neither ends where they run one after the other.
-    wait = "touch $OWN; while [ ! -e $OTHER ]; do sleep 0.05; done; echo $ARTIFACTS"
-    write("source", wait)
-    write("e2e", f"{wait}; exit 4")
-    environments: Mapping[str, dict[str, str]] = {
-        "source": {"OWN": "a", "OTHER": "b"},
-        "e2e": {"OWN": "b", "OTHER": "a"},
-    }
-    scripts = [
-        Script(job=name, environment={**plain_environment(repository), **more}) for name, more in environments.items()
-    ]
+    scripts = [script("source", own="a", other="b", code=0), script("e2e", own="b", other="a", code=4)]
     shown: list[str] = []
-    result = run_scripts(repository, push(), repository.parent / "run", scripts, show=shown.append)
+    result = run_scripts(push(), tmp_path / "run", scripts, show=shown.append)
     assert (result.code, result.jobs) == (4, {"source": "success", "e2e": "failure"})
-    assert result.logs["source"] == str(result.artifacts / "source")
-    assert sorted(shown) == sorted(f"[{name}] {log}" for name, log in result.logs.items())
+    assert {name: (result.artifacts / name / "report").read_text() for name in result.jobs} == {
+        "source": "source\n",
+        "e2e": "e2e\n",
+    }
+    assert sorted(shown) == ["[e2e] done", "[source] done"]
+    assert result.logs == {"source": "done", "e2e": "done"}
 
 
 def test_what_is_left_running_is_ended(tmp_path: Path) -> None:
