@@ -148,7 +148,7 @@ def test_a_workflow_that_act_cannot_read(repository: Path) -> None:
 
 
 def test_scripts_run_as_their_jobs_would(tmp_path: Path) -> None:
-    """Scripts run side by side, each in a checkout of its own; what they leave is kept, a failure is that of its job."""
+    """Scripts run side by side, each in its own checkout; what they leave is kept, a failure is that of its job."""
 
     def script(name: str, *, own: str, other: str, code: int) -> Script:
         # Each waits for the other, so that neither ends where they run one after the other.
