@@ -25,7 +25,7 @@ sigstore: setup ## Run a private Sigstore on loopback, with what to type next, u
 	@$(python) -m tests.parts.sigstore_try
 
 pipeline: setup ## Run examples/playlist from commit to staging and back, in real containers; KEYLESS=1 without keys
-	@.ci/parts --install >/dev/null
+	@.ci/parts --install gitea act $(if $(filter 1,$(KEYLESS)),sigstore) >/dev/null
 	@$(python) -m tests.pipeline $(if $(filter 1,$(KEYLESS)),--keyless) $(ARGS)
 
 test: setup ## Run the tests; those of real registries and peers are skipped where .ci/parts has not built them

@@ -242,22 +242,26 @@ def test_the_script_and_the_tests_agree(tmp_path: Path) -> None:
     """`.ci/parts` prints the folders in which the tests look for its builds."""
     # What is not built is named, not built: the stand-ins are there before the script asks.
     cache = tmp_path / "cache"
+    built: dict[str, Path] = {}
     for module in ("peers", "gitea", "sigstore", "kubernetes", "syft", "lint", "act", "playwright"):
         folder = find.PROJECT / "tools" / module
         pins = [folder / "go.mod", folder / "go.sum", *folder.glob("*/main.go")]
         if module == "playwright":
             pins = [folder / "package.json", folder / "package-lock.json"]
         pinned = b"".join(file.read_bytes() for file in pins)
-        (cache / hashlib.sha256(pinned).hexdigest()[:16] / "bin").mkdir(parents=True)
+        built[module] = cache / hashlib.sha256(pinned).hexdigest()[:16] / "bin"
+        built[module].mkdir(parents=True)
     environment = {**os.environ, "ATTEST_PARTS": str(cache)}
     script = [str(find.PROJECT / ".ci" / "parts")]
     printed = subprocess.run(script, env=environment, check=True, capture_output=True, text=True).stdout
     assert sorted(printed.split()) == sorted(str(folder / "bin") for folder in cache.iterdir() if folder.is_dir())
+    some = subprocess.run([*script, "lint", "act"], env=environment, check=True, capture_output=True, text=True)
+    assert some.stdout.split() == [str(built["lint"]), str(built["act"])]
     wrong = subprocess.run([*script, "--instal"], env=environment, check=False, capture_output=True, text=True)
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr == (
         "parts: unknown argument '--instal'; "
-        "usage: .ci/parts [--install | peers | gitea | sigstore | kubernetes | syft | lint | act | playwright]\n"
+        "usage: .ci/parts [--install] [peers | gitea | sigstore | kubernetes | syft | lint | act | playwright]...\n"
     )
 
 
