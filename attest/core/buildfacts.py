@@ -33,15 +33,15 @@ class FactsInvalid(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """Something that the build took in: a SLSA ResourceDescriptor."""
+    """Something that the build took in: a ResourceDescriptor with a URI, a digest, or both."""
 
-    uri: str
+    uri: str | None
     digest: Mapping[str, str]
 
     @property
     def is_image(self) -> bool:
         """Whether its URI is the package URL of an image."""
-        return self.uri.startswith(("pkg:docker/", "pkg:oci/"))
+        return self.uri is not None and self.uri.startswith(("pkg:docker/", "pkg:oci/"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,8 +258,10 @@ def _materials(items: Json, place: str) -> Iterator[Material]:
     for item in items:
         material = _mapping(item, f"{place}: a material")
         uri, digest = _text(material, "uri", place), _member(material, "digest", place)
-        if uri is None or not all(isinstance(value, str) for value in digest.values()):
-            raise FactsInvalid(f"{place}: a material without a URI, or with a malformed digest")
+        if not all(isinstance(value, str) for value in digest.values()):
+            raise FactsInvalid(f"{place}: a material with a malformed digest")
+        if uri is None and not digest:
+            raise FactsInvalid(f"{place}: a material with neither a URI nor a digest")
         yield Material(uri=uri, digest={name: str(value) for name, value in digest.items()})
 
 

@@ -197,10 +197,10 @@ def test_buildah_names_the_configuration_and_itself() -> None:
         (metadata(**{"buildx.build.provenance": v02(builder={"id": "a" * 4097})}), "build.json: id is no line of text"),
         (metadata(**{"buildx.build.provenance": v02(materials={})}), "build.json: its materials are no list"),
         (metadata(**{"buildx.build.provenance": v02(materials=[1])}), "build.json: a material is no JSON object"),
-        (metadata(**{"buildx.build.provenance": v02(materials=[{"digest": {}}])}), "a material without a URI"),
+        (metadata(**{"buildx.build.provenance": v02(materials=[{"digest": {}}])}), "neither a URI nor a digest"),
         (
             metadata(**{"buildx.build.provenance": v02(materials=[{"uri": "a", "digest": {"sha256": 1}}])}),
-            "a material without a URI, or with a malformed digest",
+            "build.json: a material with a malformed digest",
         ),
         (
             metadata(**{"buildx.build.provenance": v02(metadata={"buildStartedOn": "yesterday"})}),

@@ -256,6 +256,7 @@ def test_what_a_provenance_says() -> None:
         {"uri": "pkg:docker/node@20?platform=linux%2Famd64", "digest": {"sha256": "c" * 64}},
         {"uri": "pkg:docker/none@20", "digest": {}},
         {"uri": "https://example.org/file", "digest": {"sha256": "d" * 64}},
+        {"name": "containerfile", "digest": {"sha256": "e" * 64}},
     ]
     found = read_claim(PROVENANCE_V1, predicate(dependencies), place="here")
     assert found == BuildClaim(place="here", target="runtime", bases=frozenset({B}), images=frozenset({B, C}))

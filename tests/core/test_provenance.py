@@ -11,6 +11,7 @@ import pytest
 
 from attest.adapters.conditions import compile_condition
 from attest.core.buildfacts import BuildFacts, Material
+from attest.core.contract import read_claim
 from attest.core.oci import OciInvalid
 from attest.core.predicates import PROVENANCE_V1, Source, build_sources
 from attest.core.provenance import (
@@ -94,6 +95,8 @@ def test_a_lane_that_says_everything() -> None:
     assert set(build_sources(PROVENANCE_V1, made)) == {
         Source(repository=REPOSITORY, commit=COMMIT, ref="refs/heads/main")
     }
+    claim = read_claim(PROVENANCE_V1, made, place="here")
+    assert (claim.target, claim.bases) == ("runtime", frozenset({digest("base")})), "the contract lane reads what is written here"
 
 
 FACTS = BuildFacts(
