@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli.running import Ended
-from tests.cli.scene import Scene, policy_text
+from tests.cli.scene import REPOSITORY, Scene, policy_text
 from tests.e2e.looking import Looker
 from tests.e2e.promotion import credentials
 from tests.e2e.staging import ENVIRONMENT, LEDGER, make_ledger
@@ -34,8 +34,18 @@ USER 65534:65534
 """
 
 
-BETWEEN = [("gitea", "docker_registry"), ("docker_registry", "olareg"), ("gitea", "olareg")]
-"""Where images are built, and where they are promoted to and deployed from. Only the first is for every run."""
+BETWEEN = [
+    ("gitea", "docker_registry"),
+    ("docker_registry", "olareg"),
+    ("gitea", "olareg"),
+    ("layout", "docker_registry"),
+    ("layout", "gitea"),
+    ("layout", "olareg"),
+]
+"""Where images are built, and where they are promoted to and deployed from: each two of the four kinds of places.
+
+Only the first is for every run. Nothing can be pulled from a layout, so that is always where images are built.
+"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,8 +54,8 @@ class Machine:
 
     scene: Scene
     podman: Podman
-    forge: Registry
-    """Where images are built, in `source`."""
+    forge: Registry | None
+    """Where images are built, in `source`; None for layouts, of which each image gets one of its own."""
     repository: str
     source: str
     port: int
@@ -61,12 +71,35 @@ class Machine:
         if healthy:
             (context / "www" / "health").write_text("well")
         image = build_from(self.scene.folder / f"build-{name}", context)
-        pushed = push(image, self.forge, self.source, tag=name)
+        self.digests[name] = image.digest
+        if self.forge is not None:
+            push(image, self.forge, self.source, tag=name)
         for lane in ("unit", "e2e"):
-            self.scene.sign(lane, image=pushed.reference)
-        ended = self.scene.attest("promote", pushed.reference, "--policy", "policy.yaml", "--to", self.repository)
+            self.scene.sign(lane, image=self.built(name))
+        ended = self.promote(name)
         assert ended.code == 0, ended.err
-        self.digests[name] = pushed.digest
+
+    def built(self, name: str) -> str:
+        """A release where it was built."""
+        where = self.source if self.forge is not None else f"oci:build-{name}/layout"
+        return f"{where}@{self.digests[name]}"
+
+    def promote(self, name: str, *options: object) -> Ended:
+        """Promote a release to where it is deployed from."""
+        stands_for = ("--repository", REPOSITORY) if self.forge is None else ()
+        what = ("promote", self.built(name), *stands_for, "--policy", "policy.yaml", "--to", self.repository)
+        return self.scene.attest(*what, *options)
+
+    def fail(self, name: str) -> None:
+        """A lane fails for a release that was promoted, and signs it where the image was built.
+
+        Nobody who deploys from a registry can ask a layout. So it is signed in the registry as well, as a lane does
+        that is told of both.
+        """
+        failed = ("--result", "failed", "--run-id", "2")
+        self.scene.sign("e2e", *failed, image=self.built(name))
+        if self.forge is None:
+            self.scene.sign("e2e", *failed, image=f"{self.repository}@{self.digests[name]}")
 
     def attest(self, verb: str, *arguments: object) -> Ended:
         """A command about the environment."""
@@ -91,7 +124,9 @@ class Machine:
 @pytest.fixture
 def machine(podman: Podman, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Machine]:
     """A machine on which nothing was deployed; its containers are gone at the end."""
-    forge, staging = (request.getfixturevalue(kind) for kind in request.param)
+    built, deployed = request.param
+    forge: Registry | None = None if built == "layout" else request.getfixturevalue(built)
+    staging: Registry = request.getfixturevalue(deployed)
     programs = Path(sys.executable).parent
     if not (programs / "podman-compose").exists():
         lacking("podman-compose is not here; it comes with the development dependencies")
@@ -100,13 +135,14 @@ def machine(podman: Podman, tmp_path: Path, request: pytest.FixtureRequest) -> I
     podman.trust(staging.host)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    scene = Scene(folder=folder, repository=None, environment=credentials(folder, forge, staging))
+    repository = REPOSITORY if forge is None else None
+    scene = Scene(folder=folder, repository=repository, environment=credentials(folder, forge, staging))
     made = Machine(
         scene=scene,
         podman=podman,
         forge=forge,
         repository=staging.fresh_repository(),
-        source=forge.fresh_repository(),
+        source=REPOSITORY if forge is None else forge.fresh_repository(),
         port=port,
         path=f"{podman.programs}{os.pathsep}{programs}{os.pathsep}{os.environ['PATH']}",
     )
@@ -119,7 +155,7 @@ def machine(podman: Podman, tmp_path: Path, request: pytest.FixtureRequest) -> I
     )
     (folder / ENVIRONMENT).write_text(
         "version: 1\nname: staging\npolicy: policy.yaml\n"
-        f"evidence: [{made.source}]\n"
+        f"evidence: [{'' if forge is None else made.source}]\n"
         f"ledger: {{url: '{LEDGER}'}}\n"
         "target: {compose: {file: compose.yaml, engine: podman}}\n"
         "services:\n"
@@ -168,9 +204,10 @@ def test_promote_deploy_fail_and_go_back(machine: Machine, looker: Looker, tmp_p
     machine.release("two")
     assert machine.deploy("two").code == 0
     assert machine.runs("two")
-    # What failed at the source after promotion is neither deployed nor gone back to.
-    elsewhere = f"{machine.source}@{machine.digests['one']}"
-    machine.scene.sign("e2e", "--result", "failed", "--run-id", "2", image=elsewhere)
+    # What failed after promotion is neither promoted again, nor deployed, nor gone back to.
+    machine.fail("one")
+    refused = machine.promote("one", "--format", "json")
+    assert (refused.code, refused.document["refused_at"]) == (1, "source")
     assert machine.deploy("one").code == 1
     ended = machine.attest("rollback", "--format", "json")
     assert ended.code == 1, ended.err

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,11 @@ def site(olareg: Registry, tmp_path: Path) -> Iterator[Staging]:
         yield made
 
 
-def policy(site: Staging, *, serial: int = 2, waivers: str = WAIVERS) -> None:
+def policy(site: Staging, *, serial: int = 2, waivers: str = WAIVERS, images: Sequence[str] = ()) -> None:
     """The policy, in which `boss` signs no lane."""
     rules = {lane: f"{{predicate-type: {TEST_RESULT}, signer: {lane}}}" for lane in site.lanes}
     signers = {name: f"{{key: keys/{name}.pub}}" for name in (*site.lanes, "boss")}
-    images = [f"{site.prefix}/*", *site.evidence]
+    images = images or [f"{site.prefix}/*", *site.evidence]
     site.scene.write_policy(policy_text(rules, images=images, serial=serial, signers=signers, more=waivers))
 
 
