@@ -96,7 +96,9 @@ def test_a_lane_that_says_everything() -> None:
         Source(repository=REPOSITORY, commit=COMMIT, ref="refs/heads/main")
     }
     claim = read_claim(PROVENANCE_V1, made, place="here")
-    assert (claim.target, claim.bases) == ("runtime", frozenset({digest("base")})), "the contract lane reads what is written here"
+    assert (claim.target, claim.bases) == ("runtime", frozenset({digest("base")})), (
+        "the contract lane reads what is written here"
+    )
 
 
 FACTS = BuildFacts(
