@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What every script here begins with. A lane is told everything in environment variables, so it can be run by hand as well:
+# What every script here begins with. A lane is told everything in variables, so it can be run by hand as well:
 #
 #   REGISTRY, STAGING             where images are built to and deployed from, as registry.example.com/plex
 #   BACKEND, FRONTEND             the images that the lane is about, by digest (all but ci/build)
@@ -8,6 +8,7 @@
 #   REGISTRY_USER, REGISTRY_PASSWORD, STAGING_USER, STAGING_PASSWORD   to log in; else what `podman login` left counts
 #   ARTIFACTS                     folder for reports and pictures
 #   RUN, ATTEMPT                  outside of a CI: which run this is
+#   ENVIRONMENT, ACTOR            of ci/deploy: the document of the environment, if another; and who deploys
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -50,9 +51,11 @@ need() {
 
 # ---- the registries
 
+# login PREFIX USER PASSWORD: for the host of the prefix, where there is a user.
 login() {
     [ -n "$2" ] || return 0
-    printf '%s' "$3" | podman login --authfile "$DOCKER_CONFIG/config.json" --username "$2" --password-stdin "${1%%/*}" >/dev/null
+    printf '%s' "$3" |
+        podman login --authfile "$DOCKER_CONFIG/config.json" --username "$2" --password-stdin "${1%%/*}" >/dev/null
 }
 
 if [ -n "${REGISTRY_USER:-}${STAGING_USER:-}" ]; then
@@ -84,7 +87,8 @@ output() { echo "$1=$2" >>"${OUTPUTS:-${GITHUB_OUTPUT:-/dev/stdout}}"; }
 # The images as the release that they are: the lanes vouch for both, and for nothing but these two together.
 release() {
     need BACKEND FRONTEND
-    attest release create --service "backend=$BACKEND" --service "frontend=$FRONTEND" --force --output "$ARTIFACTS/release.yaml" >/dev/null
+    attest release create --service "backend=$BACKEND" --service "frontend=$FRONTEND" \
+        --force --output "$ARTIFACTS/release.yaml" >/dev/null
 }
 
 # ---- the containers that are tested
@@ -99,7 +103,8 @@ start() {
     podman pull --quiet "$image" >/dev/null
     containers+=("$name")
     # Its health is asked from outside: podman's own checks need systemd.
-    podman run --detach --name "$name" --network host --no-healthcheck ${variables[@]+"${variables[@]}"} "$image" >/dev/null
+    podman run --detach --name "$name" --network host --no-healthcheck \
+        ${variables[@]+"${variables[@]}"} "$image" >/dev/null
     printf -v "${service}_container" %s "$name"
 }
 
