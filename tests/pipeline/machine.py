@@ -210,12 +210,15 @@ def machine(
         require(program)
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    mark = str(folder)
     try:
         with contextlib.ExitStack() as stack:
-            yield _started(stack, folder, signing, say)
+            made = _started(stack, folder, signing, say)
+            # First what a run that was broken off left: it would go on starting containers. Those end with the engine.
+            stack.callback(runner.end_marked, str(folder), sparing=["conmon"])
+            yield made
     finally:
-        runner.end_marked(mark)
+        if left := runner.end_marked(str(folder)):
+            say(f"ended {len(left)} processes that were left")
         _forget(folder)
 
 

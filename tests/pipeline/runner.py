@@ -215,13 +215,17 @@ def by_hand(checkout: Path, name: str, environment: Mapping[str, str]) -> subpro
     )
 
 
-def end_marked(mark: str) -> list[int]:
-    """End every process that was started with this mark in its environment; those that were still there."""
+def end_marked(mark: str, *, sparing: Sequence[str] = ()) -> list[int]:
+    """End every process that was started with this mark in its environment, but for programs of these names.
+
+    Those that were still there.
+    """
     ended = []
     for pid in _marked(mark):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-            ended.append(pid)
+        with contextlib.suppress(OSError):
+            if (Path("/proc") / str(pid) / "comm").read_text().strip() not in sparing:
+                os.kill(pid, signal.SIGKILL)
+                ended.append(pid)
     return ended
 
 

@@ -180,6 +180,7 @@ def test_what_is_left_running_is_ended(tmp_path: Path) -> None:
     script = f"setsid sleep 600 & echo $! > {note}"
     subprocess.run(["sh", "-c", script], env=environment, check=True)
     with subprocess.Popen(["sleep", "600"], env={**os.environ, MARK: f"{tmp_path}-other"}) as other:
+        assert end_marked(str(tmp_path), sparing=["sleep"]) == []
         assert end_marked(str(tmp_path)) == [int(note.read_text())]
         assert other.poll() is None
         other.kill()
