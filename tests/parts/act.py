@@ -23,6 +23,7 @@ from tests.parts.find import require
 from tests.parts.process import Command, PartError, plain_environment, run
 
 _STOP_SECONDS: Final = 15.0
+_ERASED: Final = re.compile(r".*\x1b\[[0-2]?K")
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -156,8 +157,9 @@ def _command(workflow: str, event: Event, folder: Path, labels: Sequence[str], j
 
 
 def _own(folder: Path) -> dict[str, str]:
-    """Nothing of the user's, and nobody is asked for news."""
+    """Nothing of the user's, and nobody is asked for news. Jobs have a terminal here, but one that only prints."""
     return {
+        "TERM": "dumb",
         "XDG_CONFIG_HOME": str(folder / "config"),
         "XDG_CACHE_HOME": str(folder / "cache"),
         "ACT_DISABLE_VERSION_CHECK": "1",
@@ -211,14 +213,13 @@ class _Reader:
             said = {"msg": line}
         if not isinstance(said, dict):
             said = {"msg": line}
-        # A job has a terminal: what it wrote over is not there any more.
-        text = _ESCAPES.sub("", str(said.get("msg", ""))).rstrip("\r\n").rpartition("\r")[2]
+        text = _seen(str(said.get("msg", "")))
         name = said.get("jobID")
         self.lines.append(f"[{name}] {text}" if name else text)
         if not isinstance(name, str):
             return
         job = self.jobs.setdefault(name, Job(name=name))
-        if said.get("raw_output"):
+        if said.get("raw_output") and (text or not said["msg"].strip("\n")):
             job.lines.append(text)
             self._show(f"[{name}] {text}")
         if said.get("command") == "set-output":
@@ -226,3 +227,8 @@ class _Reader:
         if "jobResult" in said:
             job.result = str(said["jobResult"])
             self._show(f"[{name}] -- {job.result}")
+
+
+def _seen(line: str) -> str:
+    """What is left of a line on the terminal that a job has: what it erased or wrote over is not there any more."""
+    return _ESCAPES.sub("", _ERASED.sub("", line)).rstrip("\r\n").rpartition("\r")[2]

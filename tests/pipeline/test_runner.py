@@ -24,6 +24,7 @@ jobs:
       image: ${{ steps.make.outputs.image }}
     steps:
       - uses: actions/checkout@v4
+      - run: printf '| working\\r/ working\\r\\033[K\\033[32mready\\033[0m\\nwritten\\rread again\\n'
       - id: make
         run: cat greeting; echo "image=$WHERE/app" >> "$GITHUB_OUTPUT"
         env: {WHERE: "${{ vars.WHERE }}"}
@@ -122,7 +123,7 @@ def test_act_runs_a_workflow(repository: Path) -> None:
     }
     assert ran.job("third").result == "skipped"
     assert ran.job("first").outputs == {"image": "registry.example.com/app"}
-    assert ran.job("first").lines[0] == "good morning"
+    assert ran.job("first").lines == ["ready", "read again", "good morning"]
     assert ran.job("second").log == "got registry.example.com/app in run 7, and 'a variable'"
     assert "[first] good morning" in shown
     assert "[second] -- failure" in shown
