@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from attest.errors import AttestError
-from bench import core, crowd, fullset, imagefacts, keyless, loading, machine, signing, traffic
+from bench import core, crowd, fullset, imagefacts, keyless, loading, machine, promotion, signing, traffic
 from bench.processes import BenchError
 from bench.results import Row, Section, document, lines, markdown, missed, unmeasured
 from bench.stage import Absent, Stage
@@ -33,6 +33,7 @@ BENCHMARKS: Final[Mapping[str, tuple[str, Callable[[Stage], Iterator[Row]]]]] = 
     "sign": (signing.TITLE, signing.measure),
     "core": (core.TITLE, core.measure),
     "crowd": (crowd.TITLE, crowd.measure),
+    "promotion": (promotion.TITLE, promotion.measure),
     "image-facts": (imagefacts.TITLE, imagefacts.measure),
     "imports": (loading.TITLE, loading.measure),
 }

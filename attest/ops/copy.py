@@ -23,7 +23,7 @@ from attest.ops.parallel import each
 _ROUNDS: Final = 5
 """How often the source is looked at again."""
 _BLOBS: Final = 3
-"""Blobs on their way at once: each holds a few ranges of 8 MiB in memory."""
+"""Blobs on their way at once: each holds two ranges of 4 MiB in memory, and a few pieces of one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

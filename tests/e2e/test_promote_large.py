@@ -1,4 +1,4 @@
-"""A layer of 300 MB goes between registries and layouts in memory that does not grow with it."""
+"""Layers of 300 MB go between registries and layouts, several at once, in memory that does not grow with them."""
 
 from __future__ import annotations
 
@@ -22,27 +22,31 @@ from tests.project import ROOT
 pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 MIB = 1024 * 1024
-LAYER = 300 * MIB
+LAYERS = 3
+"""As many as are on their way at once."""
+LAYER = 100 * MIB
 MOST = 160 * MIB
 """Bytes that a promotion may take of memory, Python and its libraries included."""
 
 
 @pytest.fixture
 def large(tmp_path: Path) -> Scene:
-    """An image in a layout with a layer that is too large for the memory that is allowed."""
+    """An image in a layout with layers that are too large for the memory that is allowed."""
     layout = Layout(tmp_path / "from")
-    hasher = hashlib.sha256()
-    with (tmp_path / "layer").open("wb") as file:
-        for number in range(LAYER // MIB):
-            piece = number.to_bytes(8, "big") + bytes(MIB - 8)
-            hasher.update(piece)
-            file.write(piece)
-    (tmp_path / "layer").rename(layout.path / "blobs/sha256" / hasher.hexdigest())
-    media_type = "application/vnd.oci.image.layer.v1.tar"
-    layer = {"mediaType": media_type, "digest": f"sha256:{hasher.hexdigest()}", "size": LAYER}
+    layers = []
+    for number in range(LAYERS):
+        hasher = hashlib.sha256()
+        with (tmp_path / "layer").open("wb") as file:
+            for place in range(LAYER // MIB):
+                piece = number.to_bytes(8, "big") + place.to_bytes(8, "big") + bytes(MIB - 16)
+                hasher.update(piece)
+                file.write(piece)
+        (tmp_path / "layer").rename(layout.path / "blobs/sha256" / hasher.hexdigest())
+        media_type = "application/vnd.oci.image.layer.v1.tar"
+        layers.append({"mediaType": media_type, "digest": f"sha256:{hasher.hexdigest()}", "size": LAYER})
     config = json.dumps({"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": []}})
     described = layout.blob(config.encode(), "application/vnd.oci.image.config.v1+json")
-    entry = layout.add(layout.manifest([layer], config=described))
+    entry = layout.add(layout.manifest(layers, config=described))
     scene = Scene(folder=tmp_path, image=f"oci:from@{entry['digest']}")
     scene.make_keys("unit")
     scene.sign("unit")
@@ -84,4 +88,4 @@ def test_memory_does_not_grow_with_a_layer(
         assert taken["peak_bytes"] < MOST, (source.name, target.name, taken)
     assert (large.folder / "to/index.json").is_file()
     layers = [path for path in (large.folder / "to/blobs/sha256").iterdir() if path.stat().st_size == LAYER]
-    assert len(layers) == 1
+    assert len(layers) == LAYERS

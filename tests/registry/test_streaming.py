@@ -44,6 +44,15 @@ def test_ranges(faulty: FaultyRegistry) -> None:
     assert len(faulty.seen) == 3
 
 
+def test_pieces_are_smaller_than_ranges(faulty: FaultyRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is handed on at once is a part of a range: whoever keeps a piece back keeps little."""
+    monkeypatch.setattr(streaming, "_PIECE", 700)
+    faulty.misbehave(ranged, "/blobs/")
+    pieces = streamed(faulty)
+    assert b"".join(pieces) == CONTENT
+    assert [len(piece) for piece in pieces] == [700, 700, 600, 700, 700, 600, 700, 420]
+
+
 def test_a_small_blob_is_one_request(faulty: FaultyRegistry) -> None:
     """What fits in one range is fetched whole and checked."""
     faulty.add_blob(b"small")

@@ -17,7 +17,10 @@ from attest.core import limits
 from attest.core.oci import Descriptor
 from attest.errors import LimitExceeded, StoreMisbehaved
 
-_RANGE: Final = 8 * limits.MIB
+_RANGE: Final = 4 * limits.MIB
+"""Bytes of one request: of each blob on its way two are in memory, one that arrives and one that is handed on."""
+_PIECE: Final = limits.MIB
+"""Bytes that are handed on at once, since whoever takes them keeps some back."""
 
 
 class _NoRanges(Exception):
@@ -32,7 +35,7 @@ def stream_blob(repository: RemoteRepository, blob: Descriptor) -> Iterator[byte
         StoreError, DeadlineExceeded: it could not be read.
     """
     if blob.size <= _RANGE:
-        yield repository.blob(blob, limit=_RANGE)
+        yield from _pieces(repository.blob(blob, limit=_RANGE))
         return
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="attest-layer") as ahead:
         coming = ahead.submit(_range, repository, blob, 0)
@@ -46,7 +49,12 @@ def stream_blob(repository: RemoteRepository, blob: Descriptor) -> Iterator[byte
             at += len(piece)
             if at < blob.size:
                 coming = ahead.submit(_range, repository, blob, at)
-            yield piece
+            yield from _pieces(piece)
+            del piece  # while the next one is waited for
+
+
+def _pieces(content: bytes) -> Iterator[bytes]:
+    return (content[at : at + _PIECE] for at in range(0, len(content), _PIECE))
 
 
 def _range(repository: RemoteRepository, blob: Descriptor, start: int) -> bytes:
