@@ -39,6 +39,7 @@ def test_output_without_a_command_is_an_error() -> None:
         console.steps("output\n")
 
 
+@pytest.mark.slow
 def test_the_demo_tells_its_story() -> None:
     """The demo runs to its end: every step of it ends with the exit code that it promises."""
     done = subprocess.run(

@@ -164,6 +164,7 @@ class Site:
 
 
 @pytest.mark.parts
+@pytest.mark.slow
 def test_what_the_document_says_works(tmp_path: Path) -> None:
     """Followed as it stands, the document sets services up, whose evidence passes, also after each key was rotated."""
     for program in (*READY, "openssl"):
