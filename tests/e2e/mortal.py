@@ -78,6 +78,10 @@ _LOADED = (
     "attest.adapters.conditions",
     "attest.core.policydocument",
     "attest.cli.signers",
+    "attest.cli.deploy",
+    "attest.cli.sites",
+    "attest.ops.delivery.deploy",
+    "attest.adapters.ledger",
 )
 
 KILLED = -signal.SIGKILL
