@@ -14,13 +14,14 @@ from typing import Final
 BEGIN: Final = "<!-- the story: written by `python -m tests.pipeline --write-readme` -->"
 END: Final = "<!-- the end of the story -->"
 
-_DIGEST: Final = re.compile(r"\bsha256:([0-9a-f]{12})[0-9a-f]{52}\b")
+_DIGEST: Final = re.compile(r"\b(sha256[:/][0-9a-f]{12})[0-9a-f]{52}\b")
 _COMMIT: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28}\b")
 _DIFFERS: Final = (
-    (re.compile(r"sha256:[0-9a-f]{12}\.\.\.|\b[0-9a-f]{12}\b"), "<digest>"),
+    (re.compile(r"\b[0-9a-f]{12,64}\b(?:\.\.\.)?"), "<digest>"),
     (re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]+)?Z"), "<time>"),
-    (re.compile(r"\b[0-9.]+ ?(?:s|kB|MB|KiB|MiB)\b"), "<amount>"),
+    (re.compile(r"\b[0-9.]+ ?(?:ms|s|min|B|kB|MB|KiB|MiB)\b"), "<amount>"),
     (re.compile(r"127\.0\.0\.1:[0-9]+"), "<address>"),
+    (re.compile(r"printf [AB] (.*) seek=[0-9]+"), r"printf <byte> \1 seek=<place>"),
 )
 """What one run of the story has otherwise than another."""
 _LONG: Final = 160
@@ -96,7 +97,7 @@ class Recorder:
 
 def named_short(text: str) -> str:
     """Digests and commits by their first twelve digits."""
-    return _COMMIT.sub(r"\1", _DIGEST.sub(r"sha256:\1...", text))
+    return _COMMIT.sub(r"\1", _DIGEST.sub(r"\1...", text))
 
 
 def short(text: str) -> str:
@@ -119,6 +120,8 @@ def section(played: Played, *, plain: Callable[[str], str]) -> str:
         lines.append(f"$ {named_short(plain(shown.command))}")
         if shown.output:
             lines.append(short(plain(shown.output)))
+        if shown.code:
+            lines.append(f"exit code {shown.code}")
     lines.append("```")
     return "\n".join(lines)
 

@@ -30,9 +30,7 @@ def auditor(story: Story) -> None:
         f"    --receipt-key $KEYS/gate.key --release-out {AUDIT}/release.yaml",
         code=0,
     )
-    story.command(
-        f"unshare --net curl --silent --show-error http://{story.machine.registry.partition('/')[0]}/v2/", code=7
-    )
+    story.command(f"unshare --net attest verify --release {release.file} --policy {PROMOTE}", code=3)
     offline = f"cd {AUDIT} && unshare --net attest verify --release release.yaml --policy {PROMOTE}"
     said = story.command(offline, code=0)
     document = _verdict(story, code=0)
@@ -58,6 +56,7 @@ def auditor(story: Story) -> None:
     blob.write_bytes(good)
     _forget(layout, changed)
     (audit / "altered.json").write_bytes(altered)
+    story.tell("# the altered bundle is altered.json now, and nothing of the true one is left in index.json", [])
     image = f"oci:images/backend@{release.digest('backend')}"
     story.command(f"cd {AUDIT} && unshare --net attest attach altered.json {image}", code=0)
     story.command(offline, code=1)
@@ -76,8 +75,9 @@ def history_page(story: Story) -> None:
     story.command(
         f"attest ledger verify sqlite:///{state}/staging.db --head $STAGING/ledger --key keys/deployer.pub", code=0
     )
+    story.command(f"attest history {ENVIRONMENT} | tail --lines 5", code=0)
     page = story.artifacts / "history.html"
-    story.command(f"attest history {ENVIRONMENT} --format html > {page}", code=0)
+    story.command(f"attest history {ENVIRONMENT} --format html > $ARTIFACTS/{page.name}", code=0)
     seen = _look(story, page)
     story.check("the page's title", seen["title"], "staging: delivery history")
     story.check("what it loads", [Path(one).name for one in seen["asked"]], [page.name])

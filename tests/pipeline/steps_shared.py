@@ -17,6 +17,7 @@ SERVICES: Final = ("backend", "frontend")
 ENVIRONMENT: Final = "environment.yaml"
 PROMOTE: Final = "policies/promote.yaml"
 STAGING: Final = "policies/staging.yaml"
+_LONG: Final = 60
 _SECONDS: Final = 600.0
 _PROJECT: Final = "playlist"
 
@@ -58,11 +59,14 @@ class Story:
     # ---- what a person does
 
     def command(self, line: str, *, code: int, **more: str) -> str:
-        """Run a line in a shell, in the checkout; show it, and what it printed; compare how it ended."""
+        """Run a line in a shell, in the checkout; show it, and what it printed; compare how it ended.
+
+        Of commands behind pipes the first that fails decides.
+        """
         done = self._shell(line, more)
         output = done.stdout.decode(errors="replace")
         self.recorder.show(line, done.returncode, output)
-        self.recorder.check(f"exit code of `{' '.join(line.split()[:3])}`", done.returncode, code)
+        self.recorder.check(f"exit code of `{_shown(line)}`", done.returncode, code)
         return output
 
     def ask(self, *words: object, code: int = 0) -> dict[str, Any]:
@@ -153,9 +157,9 @@ class Story:
 
     def _shell(self, line: str, more: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            ["bash", "-c", line],
+            ["bash", "-o", "pipefail", "-c", line],
             cwd=self.machine.checkout,
-            env={**self.machine.environment, "KEYS": str(self.machine.keys), **more},
+            env={**self.machine.environment, "KEYS": str(self.machine.keys), "ARTIFACTS": str(self.artifacts), **more},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -182,6 +186,12 @@ def step(title: str) -> Callable[[Callable[[Story], None]], Step]:
         return Step(name=function.__name__.replace("_", "-"), title=title, told=told, play=function)
 
     return make
+
+
+def _shown(line: str) -> str:
+    """The beginning of a command line."""
+    first = line.partition(" \\\n")[0]
+    return first if len(first) <= _LONG else f"{first[:_LONG]}..."
 
 
 def both(what: Mapping[str, str]) -> dict[str, dict[str, str]]:

@@ -23,7 +23,7 @@ def moved_tag(story: Story) -> None:
     story.check("the tag stands for the hot fix", said.strip().rpartition("@")[2], new.digest("backend"))
     story.command(f"attest status {ENVIRONMENT}", code=0)
     story.runs("1")
-    story.command(f"attest reconcile {ENVIRONMENT}", code=0)
+    story.command(f"attest reconcile {ENVIRONMENT} --actor ann", code=0)
     story.runs("1")
     frontend = f"$STAGING/frontend@{old.digest('frontend')}"
     story.command(f"attest deploy {ENVIRONMENT} $STAGING/backend:{tag} {frontend}", code=2)

@@ -44,7 +44,10 @@ def text(machine: Machine, played: Iterable[Played]) -> str:
     def plain(printed: str) -> str:
         for folder, name in ((machine.checkout, "playlist"), (machine.folder, "...")):
             printed = printed.replace(str(folder), name)
-        return unrendered(printed, machine.values)
+        printed = unrendered(printed, machine.values)
+        for place in ("registry", "staging"):
+            printed = printed.replace(getattr(machine.values, place).partition("/")[0], f"{place}.example.com")
+        return printed
 
     return story_text(played, plain=plain)
 

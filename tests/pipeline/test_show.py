@@ -48,6 +48,7 @@ def test_a_section_has_commands_and_what_they_printed() -> None:
         "```console",
         "$ attest verify registry.example.com/plex/backend@sha256:0123456789ab...",
         "REFUSED  fedcba987654",
+        "exit code 1",
         "$ true",
         "```",
     ]
@@ -58,6 +59,7 @@ def test_only_whole_digests_and_commits_are_cut() -> None:
     assert short(f"{DIGEST} {COMMIT} sha-{COMMIT}-0123456789ab") == (
         "sha256:0123456789ab... fedcba987654 sha-fedcba987654-0123456789ab"
     )
+    assert short(f"blobs/{DIGEST.replace(':', '/')}") == "blobs/sha256/0123456789ab..."
     assert short("f" * 39 + " sha256:" + "a" * 63) == "f" * 39 + " sha256:" + "a" * 63
     assert short("x" * 300) == "x" * 157 + "..."
 
@@ -68,6 +70,8 @@ def test_a_line_is_alike_where_only_the_run_differs() -> None:
     other = "sha256:ba9876543210...  2027-01-02T03:04:05Z  12.5 MB  11 s  127.0.0.1:9/health answered 503"
     assert alike(first) == alike(other)
     assert alike(first) != alike(other.replace("503", "500"))
+    changed = "printf {} | dd of=blobs/sha256/0123456789ab... bs=1 seek={}"
+    assert alike(changed.format("A", 3807)) == alike(changed.format("B", 3911)) != alike(changed.format("C", 1))
 
 
 def test_a_story_that_is_told_already_stays() -> None:
