@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from attest.core import oci
+from attest.core.delivery.candidates import LISTED
 from attest.core.delivery.machine import Phase
 from attest.core.delivery.records import Kind, Pass, PassedOver, Trigger
 from attest.core.reference import Digest, ImageReference, RegistryImage
@@ -19,7 +20,7 @@ from attest.ops.delivery.deploy import rollback
 from attest.ops.delivery.site import Journal, journal
 from attest.ports import Attached
 from tests.core import make
-from tests.core.make_delivery import image
+from tests.core.make_delivery import Book, image, policy, release
 from tests.fake_site import FakeStore, FakeTarget, LosingLedger, World, ended, open_world
 
 
@@ -241,3 +242,22 @@ def test_a_registry_that_is_silent_leaves_it_interrupted(world: World) -> None:
     world.store.broken.clear()
     assert ended(rollback(world.site)) is Phase.SUCCEEDED
     assert world.runs() == image("app", 2).digest
+
+
+def test_a_rollback_past_a_thousand_releases_is_recorded(tmp_path: Path) -> None:
+    """Each is looked at and told; the record lists the newest, counts the others, and the rollback comes to its end."""
+    book = Book()
+    elsewhere = {"policy": policy(name="of-before")}
+    numbers = [book.deliver(release(number), verdicts=elsewhere) for number in range(1, 1_101)]
+    with open_world(tmp_path) as world:
+        world.site.ledger.restore(book.records)
+        assert ended(rollback(world.site)) is Phase.SUCCEEDED
+        assert world.runs() == image("app", 3).digest
+        current = here(world).here.current
+        assert current is not None
+        listed, rest = current.planned.passed_over, current.planned.passed_over_rest
+        assert [one.deployment for one in listed] == numbers[-2 : -2 - LISTED : -1]
+        assert rest is not None
+        assert (rest.count, rest.newest, rest.oldest) == (1_096 - LISTED, numbers[-2 - LISTED], numbers[3])
+        assert rest.reasons == {Pass.GONE: rest.count}
+        assert sum("passing over" in text for text in world.told) == 1_096
