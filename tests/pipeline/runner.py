@@ -162,15 +162,22 @@ def run_scripts(push: Push, folder: Path, scripts: Sequence[Script], *, show: Ca
     """Run the scripts of jobs side by side, as their jobs would; nothing else runs, and nothing is built."""
     artifacts = folder / "artifacts"
     artifacts.mkdir(parents=True)
+    running: list[subprocess.Popen[str]] = []
 
     def one(script: Script) -> tuple[int, str]:
-        ended = _script(script.checkout, script.job, script.environment, show)
+        ended = _script(script, running, show)
         if (script.checkout / "artifacts").is_dir():
             shutil.copytree(script.checkout / "artifacts", artifacts / script.job)
         return ended
 
     with concurrent.futures.ThreadPoolExecutor(len(scripts)) as pool:
-        ended = dict(zip((script.job for script in scripts), pool.map(one, scripts), strict=True))
+        try:
+            ended = dict(zip((script.job for script in scripts), pool.map(one, scripts), strict=True))
+        except BaseException:
+            for process in running:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
+            raise
     return RunResult(
         run=push.run,
         commit=push.commit,
@@ -183,22 +190,24 @@ def run_scripts(push: Push, folder: Path, scripts: Sequence[Script], *, show: Ca
     )
 
 
-def _script(checkout: Path, name: str, environment: Mapping[str, str], show: Callable[[str], None]) -> tuple[int, str]:
+def _script(script: Script, running: list[subprocess.Popen[str]], show: Callable[[str], None]) -> tuple[int, str]:
     lines = []
     with subprocess.Popen(
-        [checkout / "ci" / name],
-        cwd=checkout,
-        env=dict(environment),
+        [script.checkout / "ci" / script.job],
+        cwd=script.checkout,
+        env=dict(script.environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        start_new_session=True,
     ) as process:
+        running.append(process)
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line.rstrip("\n"))
-            show(f"[{name}] {lines[-1]}")
+            show(f"[{script.job}] {lines[-1]}")
     return process.returncode, "\n".join(lines)
 
 

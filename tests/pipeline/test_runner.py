@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -176,13 +177,16 @@ def test_scripts_run_as_their_jobs_would(tmp_path: Path) -> None:
 
 def test_what_is_left_running_is_ended(tmp_path: Path) -> None:
     """Processes with the machine's mark are ended, also those that left their parents; others are not."""
-    environment = {**os.environ, MARK: str(tmp_path)}
     note = tmp_path / "pid"
-    script = f"setsid sleep 600 & echo $! > {note}"
-    subprocess.run(["sh", "-c", script], env=environment, check=True)
-    with subprocess.Popen(["sleep", "600"], env={**os.environ, MARK: f"{tmp_path}-other"}) as other:
+    script = f"setsid sh -c 'echo $$ >{note}.part; mv {note}.part {note}; exec sleep 600' &"
+    subprocess.run(["sh", "-c", script], env={**os.environ, MARK: str(tmp_path)}, check=True)
+    other = subprocess.Popen(["sleep", "600"], env={**os.environ, MARK: f"{tmp_path}-other"})
+    try:
+        while not note.exists() or Path("/proc", note.read_text().strip(), "comm").read_text() != "sleep\n":
+            time.sleep(0.02)
         assert end_marked(str(tmp_path), sparing=["sleep"]) == []
         assert end_marked(str(tmp_path)) == [int(note.read_text())]
         assert other.poll() is None
+    finally:
         other.kill()
-    assert end_marked(str(tmp_path)) == []
+        other.wait()
