@@ -130,6 +130,31 @@ def test_a_target_that_says_nothing_while_it_is_observed(world: World) -> None:
     assert world.types()[-2:] == ["deployment.error", "environment.observed"]
 
 
+def test_what_nobody_could_tell_of_is_brought_again(world: World) -> None:
+    """Where somebody asks for it, and not a timer, what may run well is confirmed and probed once more."""
+    world.prober.health = Health.ERROR
+    assert ended(world.deploy(1)) is Phase.ERROR
+    world.prober.health = Health.HEALTHY
+    assert reconcile(world.site, trigger=Trigger.AUTOMATIC).repair is None
+    found = reconcile(world.site, trigger=Trigger.EXPLICIT)
+    assert (found.drift, found.current.phase) == ((), Phase.SUPERSEDED)
+    assert found.repair is not None
+    assert found.repair.delivery is not None
+    assert (found.repair.delivery.kind, found.repair.delivery.phase) == (Kind.REPAIR, Phase.SUCCEEDED)
+    assert reconcile(world.site, trigger=Trigger.EXPLICIT).repair is None
+
+
+def test_a_rollback_that_reconcile_brings_again_is_the_way_back(world: World) -> None:
+    """What the undecided rollback was to undo is undone by it."""
+    undecided(world)
+    found = reconcile(world.site, trigger=Trigger.EXPLICIT)
+    assert found.repair is not None
+    assert ended(found.repair) is Phase.SUCCEEDED
+    with journal(world.site) as book:
+        assert book.here.undone is not None
+        assert (book.here.undone.phase, book.here.undone.release) == (Phase.ROLLED_BACK, release(2))
+
+
 def test_an_image_that_cannot_be_fetched_when_it_is_finished(world: World) -> None:
     """What was interrupted stays unfinished while the target cannot go on with it, and is finished when it can."""
     with pytest.raises(LeaseLost):

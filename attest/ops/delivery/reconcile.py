@@ -9,6 +9,7 @@ from attest.core.delivery.candidates import unlike
 from attest.core.delivery.fields import clipped
 from attest.core.delivery.gates import obstacle
 from attest.core.delivery.history import Delivery, EnvironmentHistory
+from attest.core.delivery.machine import Phase
 from attest.core.delivery.outcome import matches
 from attest.core.delivery.records import Kind, Observation, Planned, Trigger
 from attest.core.delivery.records import Refused as RefusedStep
@@ -33,7 +34,7 @@ class Reconciled:
     """What somebody is at work on, or was interrupted in."""
     settled: tuple[Delivery, ...] = ()
     repair: Done | None = None
-    """None where nothing had drifted, or was to be repaired."""
+    """None where nothing was to be repaired."""
 
     @property
     def drift(self) -> tuple[str, ...]:
@@ -43,6 +44,9 @@ class Reconciled:
 
 def reconcile(site: Site, *, trigger: Trigger) -> Reconciled:
     """Finish what was interrupted, then have run what should, where something else does.
+
+    What ended as an error is brought again too where somebody asks for it: nobody could tell that it is well, though
+    it may run. A timer does not, which would fill the ledger for as long as nobody can tell.
 
     What should run passes today's policy again, or nothing is touched.
 
@@ -55,7 +59,8 @@ def reconcile(site: Site, *, trigger: Trigger) -> Reconciled:
         settled = settle(book)
         found = _compare(site, book.here)
         _record(book, found)
-        repair = _repair(book, found, trigger) if found.drift else None
+        undecided = found.current.phase is Phase.ERROR and trigger is Trigger.EXPLICIT
+        repair = _repair(book, found, trigger) if found.drift or undecided else None
         return replace(
             found,
             current=book.delivery(found.current.number),
@@ -100,14 +105,16 @@ def _record(book: Journal, found: Reconciled) -> None:
 
 def _repair(book: Journal, found: Reconciled, trigger: Trigger) -> Done:
     site = book.site
-    drift = ", ".join(found.drift)
-    site.tell(f"repairing {drift}")
+    why = f"drift of {', '.join(found.drift)}"
+    if not found.drift:
+        why = f"nobody could tell what delivery {found.current.number} came to"
+    site.tell(f"repairing: {why}")
     planned = Planned(
         kind=Kind.REPAIR,
         trigger=trigger,
         release=found.current.release,
         document=site.environment.digest,
-        reason=clipped(f"drift of {drift}"),
+        reason=clipped(why),
         version=site.version,
     )
     number = book.write(planned)
