@@ -12,7 +12,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from tests.parts import act
 from tests.pipeline.forge import BRANCH, OWNER, REPOSITORY
