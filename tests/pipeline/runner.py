@@ -73,6 +73,8 @@ class Push:
                     **{f"FORGEJO_{name}": value for name, value in said.items()},
                     "FORGEJO_ACTIONS": "true",
                 }
+            case _:
+                assert_never(self.workflow)
 
     def document(self) -> dict[str, Any]:
         """The event, as far as anybody looks at it."""

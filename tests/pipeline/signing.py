@@ -6,7 +6,7 @@ import enum
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 from attest.adapters.keys.generate import generate
 from tests.parts.sigstore import PrivateSigstore
@@ -35,6 +35,8 @@ def signers(signing: Signing) -> tuple[str, ...]:
             return (*LANES, GATE, DEPLOYER, *PEOPLE)
         case Signing.KEYLESS:
             return (GATE, DEPLOYER, *PEOPLE)
+        case _:
+            assert_never(signing)
 
 
 def make_keys(folder: Path, signing: Signing) -> None:
