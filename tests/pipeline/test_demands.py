@@ -183,7 +183,7 @@ FAULTS: Final[list[tuple[str, str, Callable[[Predicate], object]]]] = [
     ("lane", "fault"), [pytest.param(lane, fault, id=f"{lane}: {name}") for lane, name, fault in FAULTS]
 )
 def test_each_condition_counts(scene: Scene, lane: str, fault: Callable[[Predicate], object], policy: str) -> None:
-    """Evidence that lacks one thing, and is else as it should be, leaves its lane unmet on both images, and no other."""
+    """Evidence that lacks one thing, and is else as it should be, leaves its lane unmet, and no other."""
     sign(scene, lane, fault)
     ended = verify(scene, policy)
     assert ended.code == 1
