@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
@@ -11,6 +11,7 @@ from attest.cli.terminal import escape, json_text
 from attest.cli.verdict import lines as verdict_lines
 from attest.core.delivery.history import Delivery
 from attest.core.delivery.machine import Phase
+from attest.core.delivery.records import PassedOver, PassedOverRest
 from attest.core.delivery.verdicts import RecordedWaiver
 from attest.core.delivery.view import delivery_document, rest_in_words
 from attest.core.policy import Policy
@@ -94,9 +95,13 @@ def block(one: Delivery) -> Iterator[str]:
     waiver = None if one.verdict is None else one.verdict.waiver
     if waiver is not None:
         yield f"  {waived(waiver)}"
-    for over in one.planned.passed_over:
+    yield from passed_over(one.planned.passed_over, one.planned.passed_over_rest)
+
+
+def passed_over(listed: Iterable[PassedOver], rest: PassedOverRest | None) -> Iterator[str]:
+    """The releases that a rollback did not take."""
+    for over in listed:
         yield f"  passed over delivery {over.deployment}  {escape(over.message)}  [{over.reason}]"
-    rest = one.planned.passed_over_rest
     if rest is not None:
         yield f"  passed over {escape(rest_in_words(rest))}; `attest history` tells what became of each"
 

@@ -98,12 +98,14 @@ def _span(value: timedelta | None, nothing: str) -> str:
 
 
 def _lines(entry: Entry) -> Iterator[str]:
-    from attest.cli.deliveries import block
+    from attest.cli.deliveries import block, passed_over
     from attest.core.delivery.history import Delivery
 
     if not isinstance(entry, Delivery):
         yield f"{format_time(entry.time)}  {escape(entry.actor)}"
         yield f"  {entry.what}: {escape(entry.message)}"
+        for line in passed_over(entry.passed_over, entry.passed_over_rest):
+            yield f"  {line}"
         return
     planned = entry.planned
     reason = "" if planned.reason is None else f": {escape(planned.reason)}"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from attest.core.delivery.candidates import LISTED, bounded
-from attest.core.delivery.records import Kind
+from attest.core.delivery.records import Held, Kind, RollbackUndecided, Trigger
 from tests.cli.observed import Watched
 from tests.core.make_delivery import Book, release
 from tests.core.test_delivery_bounds import over
@@ -53,8 +56,34 @@ def test_more_releases_than_are_listed(tmp_path: Path) -> None:
     of = release(1, services=SERVICES)
     book.deliver(of, kind=Kind.ROLLBACK, reverts=last, passed_over=listed, passed_over_rest=rest)
     watched = Watched(tmp_path, book)
-    words = "3 older ones, of the deliveries 10 to 30: 2 gone, 1 refused"
+    words = "3 more, of the deliveries 10 to 30: 2 gone, 1 refused"
     said = watched.attest("history").out
     assert said.count("passed over delivery") == LISTED
     assert f"passed over {words}; `attest history` tells what became of each" in said
     assert f"Passed over {words}" in watched.attest("history", "--format", "html").out
+
+
+@pytest.mark.parametrize("what", ["held", "undecided"])
+def test_what_a_rollback_that_came_to_nothing_passed_over(tmp_path: Path, what: str) -> None:
+    """Which releases it did not take, and why, stands in the history and on the page, though nothing was touched."""
+    book = Book()
+    first = book.deliver(release(1, services=SERVICES))
+    last = book.deliver(release(2, services=SERVICES), "failed")
+    listed, rest = bounded(over(LISTED + 1, message="deleted"))
+    common: dict[str, Any] = {
+        "reverts": last,
+        "trigger": Trigger.EXPLICIT,
+        "passed_over": listed,
+        "passed_over_rest": rest,
+    }
+    if what == "held":
+        book.write(Held(message="nothing", **common))
+    else:
+        book.write(RollbackUndecided(deployment=first, message="unreachable", **common))
+    watched = Watched(tmp_path, book)
+    said = watched.attest("history").out
+    assert said.count("  passed over delivery") == LISTED
+    assert "passed over 1 more, of the deliveries 10 to 10: 1 gone" in said
+    page = watched.attest("history", "--format", "html").out
+    assert page.count("Passed over <a") == LISTED
+    assert "Passed over 1 more" in page

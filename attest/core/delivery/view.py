@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -207,10 +207,7 @@ def delivery_document(one: Delivery) -> dict[str, Json]:
         "reason": planned.reason,
         "cause": None if one.cause is None else str(one.cause),
         "message": one.message,
-        "passed_over": _passed_over(planned.passed_over),
-        "passed_over_rest": None
-        if planned.passed_over_rest is None
-        else planned.passed_over_rest.model_dump(mode="json"),
+        **_passed_over(planned.passed_over, planned.passed_over_rest),
         "policy": None if one.verdict is None else one.verdict.policy.model_dump(mode="json"),
     }
 
@@ -221,14 +218,19 @@ def _waived(one: Delivery) -> Json:
     return None if waiver is None else waiver.model_dump(mode="json")
 
 
-def _passed_over(passed_over: tuple[PassedOver, ...]) -> list[Json]:
-    return [{"deployment": one.deployment, "reason": str(one.reason), "message": one.message} for one in passed_over]
+def _passed_over(listed: tuple[PassedOver, ...], rest: PassedOverRest | None) -> dict[str, Json]:
+    return {
+        "passed_over": [
+            {"deployment": one.deployment, "reason": str(one.reason), "message": one.message} for one in listed
+        ],
+        "passed_over_rest": None if rest is None else rest.model_dump(mode="json"),
+    }
 
 
 def rest_in_words(rest: PassedOverRest) -> str:
     """The releases that a record counts and does not list, for people."""
     reasons = ", ".join(f"{count} {reason}" for reason, count in rest.reasons.items())
-    return f"{rest.count} older ones, of the deliveries {rest.oldest} to {rest.newest}: {reasons}"
+    return f"{rest.count} more, of the deliveries {rest.oldest} to {rest.newest}: {reasons}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +242,9 @@ class Event:
     actor: str
     what: str
     message: str
+    passed_over: tuple[PassedOver, ...] = ()
+    """Of a rollback that came to nothing: the releases that it did not take, the newest of them."""
+    passed_over_rest: PassedOverRest | None = None
 
 
 Entry = Delivery | Event
@@ -258,8 +263,11 @@ def entries(history: History, environment: str) -> tuple[Entry, ...]:
 def _events(one: DeliveryRecord) -> Iterator[Event]:
     said = _said(one.payload)
     if said is not None:
-        record = one.record
-        yield Event(number=record.seq, time=record.time, actor=record.actor, what=said[0], message=said[1])
+        record, payload = one.record, one.payload
+        event = Event(number=record.seq, time=record.time, actor=record.actor, what=said[0], message=said[1])
+        if isinstance(payload, Held | RollbackUndecided):
+            event = replace(event, passed_over=payload.passed_over, passed_over_rest=payload.passed_over_rest)
+        yield event
 
 
 def _said(payload: AnyPayload) -> tuple[str, str] | None:
@@ -270,9 +278,7 @@ def _said(payload: AnyPayload) -> tuple[str, str] | None:
         case Unfrozen():
             return "unfrozen", payload.reason
         case Held():
-            rest = payload.passed_over_rest
-            more = "" if rest is None else f"; passed over besides the newest: {rest_in_words(rest)}"
-            return "held", f"delivery {payload.reverts} cannot be undone: {payload.message}{more}"
+            return "held", f"delivery {payload.reverts} cannot be undone: {payload.message}"
         case RollbackUndecided():
             which = f"the release of delivery {payload.deployment}"
             message = f"delivery {payload.reverts} is not undone: {which} could not be decided: {payload.message}"
@@ -307,4 +313,5 @@ def _entry(entry: Entry) -> dict[str, Json]:
         "time": format_time(entry.time),
         "actor": entry.actor,
         "message": entry.message,
+        **_passed_over(entry.passed_over, entry.passed_over_rest),
     }
