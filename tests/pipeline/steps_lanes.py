@@ -90,7 +90,7 @@ def leaked_tool(story: Story) -> None:
         f" --lock backend/contract.lock.json --baseline {images['BASE_IMAGE']} --ci-image {images['CI_IMAGE']}"
     )
     lines = check.replace(" --", " \\\n    --")
-    said = story.command(f"{lines} \\\n    | sed --quiet '/package.forbidden/,/fix:/p; /checks failed/p'", code=1)
+    said = story.command(f"{lines} \\\n    | sed --quiet '/failed  *package/,/fix:/p; /^FAILED/p'", code=1)
     report = story.ask(*check.split()[1:], code=1)
     layers = [
         finding["layer"]["created_by"]
@@ -155,6 +155,7 @@ def bare_host(story: Story) -> None:
     for service in SERVICES:
         story.check(f"the integration lane of the {service}", lanes[service]["integration"], "condition-unmet")
     story.lane("integration", release, attempt=2)
+    story.command(f"attest verify --release {release.file} --policy {PROMOTE} | grep integration", code=1)
     lanes = story.lanes(release.file, code=1)
     want = {**EVERY, "e2e": "not-found"}
     story.check("the lanes of each image after that", lanes, both(want))

@@ -13,6 +13,8 @@ from tests.pipeline.machine import Machine, RunResult
 from tests.pipeline.show import Recorder
 
 LANES: Final = ("build", "contract", "source", "integration", "e2e")
+JOBS: Final = (*LANES, "promote", "deploy")
+"""All jobs of the workflow."""
 SERVICES: Final = ("backend", "frontend")
 ENVIRONMENT: Final = "environment.yaml"
 PROMOTE: Final = "policies/promote.yaml"
@@ -86,16 +88,15 @@ class Story:
     def commit(self, message: str) -> str:
         """Commit all of the checkout, and push it."""
         commit = self.machine.push(message)
-        self.tell(f"git commit --all --message '{message}' && git push", [f"{commit} is on main"])
+        self.tell(f"# somebody pushes to main: {message}", [f"commit {commit}"])
         return commit
 
     def run(self, *jobs: str, ends: Mapping[str, str]) -> RunResult:
         """Have the forge's runner run these jobs of the workflow (none: all of them); compare how each ended."""
         result = self.machine.run(jobs=jobs)
-        what = "the whole workflow" if not jobs else f"job {' and '.join(jobs)} of the workflow"
-        self.tell(
-            f"# the runner, {what}", [f"{name:<12} {result.jobs.get(name, 'not run')}" for name in jobs or result.jobs]
-        )
+        what = "the whole workflow" if not jobs else f"of the workflow {' and '.join(jobs)}"
+        lines = [f"{name:<12} {result.jobs.get(name, 'not run')}" for name in JOBS if name in (jobs or result.jobs)]
+        self.tell(f"# the forge's runner runs {what}", lines)
         for name, end in ends.items():
             self.check(f"job {name}", result.jobs.get(name, "not run"), end)
         return result
@@ -104,7 +105,10 @@ class Story:
         """Have one lane's job run about a release that is there already."""
         images = {service: release.images[service] for service in SERVICES}
         result = self.machine.run(run=release.run, jobs=(name,), attempt=attempt, **images)
-        self.tell(f"# the runner, job {name}, attempt {attempt}", [f"{name:<12} {result.jobs[name]}"])
+        self.tell(
+            f"# the forge's runner runs {name} of run {release.run}, attempt {attempt}",
+            [f"{name:<12} {result.jobs[name]}"],
+        )
         self.check(f"job {name}", result.jobs[name], end)
 
     def release(self, name: str, commit: str, result: RunResult) -> Release:

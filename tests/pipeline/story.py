@@ -42,12 +42,10 @@ def text(machine: Machine, played: Iterable[Played]) -> str:
     """The story as the document has it, on the hosts of the example."""
 
     def plain(printed: str) -> str:
-        for folder, name in ((machine.checkout, "playlist"), (machine.folder, "...")):
-            printed = printed.replace(str(folder), name)
         printed = unrendered(printed, machine.values)
         for place in ("registry", "staging"):
             printed = printed.replace(getattr(machine.values, place).partition("/")[0], f"{place}.example.com")
-        return printed
+        return printed.replace(str(machine.checkout), "playlist").replace(str(machine.folder), "...")
 
     return story_text(played, plain=plain)
 
