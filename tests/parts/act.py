@@ -108,6 +108,7 @@ def run_workflow(
         finally:
             late = not watch.is_alive()
             watch.cancel()
+            (folder / "secret.yaml").unlink()
     log = "\n".join(reader.lines)
     if late:
         raise PartError(f"act took more than {seconds} s:\n{log[-4000:]}")

@@ -45,7 +45,7 @@ jobs:
     needs: first
     runs-on: here
     steps:
-      - run: '[ "$TOKEN" = hidden ] && echo "it is $TOKEN"'
+      - run: '[ -n "$TOKEN" ] && echo "it is $TOKEN"'
         env: {TOKEN: "${{ secrets.TOKEN }}"}
 """
 
@@ -138,6 +138,8 @@ def test_act_shows_no_secret(repository: Path) -> None:
     assert ran.exit_code == 0
     assert ran.job("aside").log == "it is ***"
     assert "hidden" not in ran.log + "".join(shown)
+    left = [file for file in repository.parent.rglob("*") if file.is_file() and b"hidden" in file.read_bytes()]
+    assert left == []
     assert set(ran.jobs) == {"first", "aside"}
 
 
