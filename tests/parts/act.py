@@ -152,7 +152,7 @@ def _command(workflow: str, event: Event, folder: Path, labels: Sequence[str], j
             "--container-daemon-socket",
             "-",
         ),
-        *("--concurrent-jobs", "4", "--pull=false"),
+        *("--concurrent-jobs", "4", "--actor", event.actor, "--pull=false"),
         *(("--job", job) if job else ()),
     ]
 

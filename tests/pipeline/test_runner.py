@@ -35,7 +35,7 @@ jobs:
     needs: first
     runs-on: here
     steps:
-      - run: echo "got ${{ needs.first.outputs.image }} in run $GITHUB_RUN_ID, and '$PLAIN'"; exit 7
+      - run: echo "got ${{ needs.first.outputs.image }} in run $GITHUB_RUN_ID of $GITHUB_ACTOR, and '$PLAIN'"; exit 7
   third:
     needs: second
     runs-on: here
@@ -125,7 +125,7 @@ def test_act_runs_a_workflow(repository: Path) -> None:
     assert ran.job("third").result == "skipped"
     assert ran.job("first").outputs == {"image": "registry.example.com/app"}
     assert ran.job("first").lines == ["ready", "read again", "good morning"]
-    assert ran.job("second").log == "got registry.example.com/app in run 7, and 'a variable'"
+    assert ran.job("second").log == "got registry.example.com/app in run 7 of ann, and 'a variable'"
     assert "[first] good morning" in shown
     assert "[second] -- failure" in shown
     assert (repository.parent / "uploads" / "first" / "greeting").read_text() == "good morning\n"
