@@ -221,6 +221,16 @@ def test_an_image_says_where_it_is_from(site: Site, built: Built, service: str) 
 
 
 @marked
+def test_a_commit_makes_the_same_layers_wherever_it_is_built(site: Site, built: Built, tmp_path: Path) -> None:
+    """A builder that has nothing yet comes to the same layers, bit for bit; buildah's own names make no difference."""
+    elsewhere = dataclasses.replace(site, path=os.pathsep.join([str(builder(tmp_path)), os.environ["PATH"]]))
+    again = elsewhere.build(built.checkout, "frontend", ARTIFACTS=str(tmp_path))
+    both = [site.registry.manifest(*reference.split("@")).body for reference in (built.images["frontend"], again)]
+    first, second = (json.loads(manifest)["layers"] for manifest in both)
+    assert first == second
+
+
+@marked
 @each_service
 def test_the_settings_of_the_machine_are_used_and_not_kept(site: Site, built: Built, service: str) -> None:
     """Packages came through the proxy from the machine's index, and no part of the image knows of either."""
