@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.parts import crane, images, oras_cli, process, web
+from tests.parts import gitea as gitea_part
 from tests.parts.cosign import Cosign
 from tests.parts.images import BuiltImage
 from tests.parts.registry import Registry
@@ -133,6 +134,30 @@ def test_gitea_forgets_what_only_a_tag_held(gitea: Registry, sample_image: Built
     assert gitea.manifest(pushed.repository, _digest(by_tag)).status == 404
     put("moving", pushed.manifest)
     assert gitea.manifest(pushed.repository, _digest(by_digest)).body == by_digest
+
+
+def test_gitea_takes_a_push_of_its_user(gitea: Registry, tmp_path: Path) -> None:
+    """Git pushes over http with the user's credentials, everybody may clone, and a stranger may not push."""
+    organization = f"plex-{gitea.host.rpartition(':')[2]}"
+    gitea_part.make_organization(gitea, organization)
+    url = gitea_part.make_repository(gitea, organization, "playlist")
+
+    def git(folder: Path, *arguments: str, **more: str) -> int:
+        identity = ("-c", "user.name=n", "-c", "user.email=e@example.org")
+        environment = process.plain_environment(tmp_path, GIT_TERMINAL_PROMPT="0", **more)
+        command: list[str | Path] = ["git", *identity, *arguments]
+        done = process.attempt(process.Command(arguments=command, environment=environment, directory=folder))
+        return done.returncode
+
+    ours = tmp_path / "ours"
+    ours.mkdir()
+    (ours / "song").write_text("one\n")
+    for arguments in (("init", "--quiet", "-b", "main"), ("add", "."), ("commit", "--quiet", "-m", "one")):
+        assert git(ours, *arguments) == 0
+    assert git(ours, "push", url, "main") != 0
+    assert git(ours, "push", url, "main", **gitea_part.git_credentials(gitea)) == 0
+    assert git(tmp_path, "clone", "--quiet", url, "theirs") == 0
+    assert (tmp_path / "theirs" / "song").read_text() == "one\n"
 
 
 @every_registry

@@ -1,4 +1,4 @@
-"""Gitea: a registry with bearer tokens and no referrers API, whose manifests live and die with their tags; and a git forge."""
+"""Gitea: a registry with bearer tokens and no referrers API, whose manifests live and die with tags; and a git forge."""
 
 from __future__ import annotations
 
