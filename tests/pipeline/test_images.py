@@ -221,8 +221,8 @@ def test_an_image_says_where_it_is_from(site: Site, built: Built, service: str) 
 
 
 @marked
-def test_a_commit_makes_the_same_layers_wherever_it_is_built(site: Site, built: Built, tmp_path: Path) -> None:
-    """A builder that has nothing yet comes to the same layers, bit for bit; buildah's own names make no difference."""
+def test_a_commit_makes_the_same_layers_again(site: Site, built: Built, tmp_path: Path) -> None:
+    """From an empty builder a commit comes to the same layers, bit for bit, as it did from another one."""
     elsewhere = dataclasses.replace(site, path=os.pathsep.join([str(builder(tmp_path)), os.environ["PATH"]]))
     again = elsewhere.build(built.checkout, "frontend", ARTIFACTS=str(tmp_path))
     both = [site.registry.manifest(*reference.split("@")).body for reference in (built.images["frontend"], again)]
