@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from attest.core.release import StoredImage
 from attest.core.targets import DesiredImage
 from attest.errors import LeaseLost, NotFound, StoreError, TargetFailed, Unreachable
 from attest.ops.delivery.deploy import rollback
+from attest.ops.delivery.reconcile import reconcile
 from attest.ops.delivery.site import Journal, journal
 from attest.ports import Attached
 from tests.core import make
@@ -182,6 +184,36 @@ def test_a_deployment_that_cannot_be_fetched_is_no_other_one(world: World) -> No
     last = list(here(world).here.deliveries.values())[-1]
     assert (last.phase, "no longer has" in last.message, "could not pull" in last.message) == (Phase.ERROR, True, True)
     assert world.runs() == image("app", 3).digest
+
+
+class Killed(BaseException):
+    """The command ends here."""
+
+
+@pytest.mark.parametrize("trigger", Trigger)
+def test_killed_when_a_release_was_given_up(world: World, trigger: Trigger) -> None:
+    """What is recorded by then leads the next command further: the way back is still due, and past the same release."""
+
+    def die(text: str) -> None:
+        if "(gone)" in text:
+            raise Killed
+
+    world.publish(4)
+    world.store.remembered.add(layer(3) if trigger is Trigger.AUTOMATIC else layer(2))
+    world.prober.sick = {image("app", 4).digest}
+    fails = partial(world.deploy, 4, tell=die)
+    with pytest.raises(Killed):
+        (fails if trigger is Trigger.AUTOMATIC else partial(rollback, world.changed(tell=die)))()
+    assert phases(world)[-1] == (Kind.ROLLBACK, Phase.SUPERSEDED)
+    assert here(world).here.unfinished is None
+    if trigger is Trigger.AUTOMATIC:
+        reconcile(world.site, trigger=Trigger.AUTOMATIC)
+        assert world.runs() == image("app", 2).digest
+    else:
+        assert here(world).here.hold is not None
+        assert ended(rollback(world.site)) is Phase.SUCCEEDED
+        assert world.runs() == image("app", 1).digest
+    assert [one.reason for one in passed_over(world)] == [Pass.GONE]
 
 
 # ---- what was interrupted, and is gone since
