@@ -144,7 +144,7 @@ def test_gitea_takes_a_push_of_its_user(gitea: Registry, tmp_path: Path) -> None
 
     def git(folder: Path, *arguments: str, **more: str) -> int:
         identity = ("-c", "user.name=n", "-c", "user.email=e@example.org")
-        environment = process.plain_environment(tmp_path, GIT_TERMINAL_PROMPT="0", **more)
+        environment = process.plain_environment(tmp_path, **{"GIT_TERMINAL_PROMPT": "0", **more})
         command: list[str | Path] = ["git", *identity, *arguments]
         done = process.attempt(process.Command(arguments=command, environment=environment, directory=folder))
         return done.returncode

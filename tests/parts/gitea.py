@@ -1,4 +1,4 @@
-"""Gitea: a registry with bearer tokens and no referrers API, whose manifests live and die with tags; and a git forge."""
+"""Gitea, a git forge and a registry: bearer tokens, no referrers API, manifests that live and die with their tags."""
 
 from __future__ import annotations
 
