@@ -22,7 +22,7 @@ from tests.cli.running import Ended, spawn
 from tests.parts import docker_registry, images, sigstore
 from tests.parts.containers import Podman, podman
 from tests.parts.find import lacking, require
-from tests.parts.process import Command, free_port, plain_environment, run
+from tests.parts.process import Command, PartError, free_port, plain_environment, run
 from tests.parts.registry import Registry
 from tests.pipeline import bases, runner, signing
 from tests.pipeline.forge import OWNER, REPOSITORY, Forge, forge
@@ -291,11 +291,11 @@ def _first_commit(machine: Machine, pinned: dict[str, str]) -> None:
             *("--output", f"{service}/contract.lock.json"),
         )
         if ended.code != 0:
-            raise RuntimeError(f"the {service} cannot be locked: {ended.err}")
+            raise PartError(f"the {service} cannot be locked: {ended.err}")
     machine.commit = machine.push("Lock what the images hold")
     ended = machine.attest("ledger", "init", f"sqlite:///{machine.state / 'staging.db'}")
     if ended.code != 0:
-        raise RuntimeError(f"the ledger cannot be made: {ended.err}")
+        raise PartError(f"the ledger cannot be made: {ended.err}")
 
 
 def _environment(folder: Path, engine: Podman, *registries: Registry) -> dict[str, str]:
