@@ -48,7 +48,8 @@ def command(
 ) -> int:
     """Finish what was interrupted in ENVIRONMENT, a file, and have run again what should, where something else does.
 
-    What should run passes today's policy first, or nothing is touched. `attest status` only looks.
+    What should run passes today's policy first, or nothing is touched. What ended as an error is brought again too,
+    unless --automatic. `attest status` only looks.
 
     Exit codes: 0 everything runs as it should, now or again; 1 it does not; 2 a wrong command line or document; 3 it
     could not be decided.
