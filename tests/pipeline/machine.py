@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,8 @@ __all__ = ["Machine", "RunResult", "Signing", "Workflow", "machine"]
 
 _PINNED: Final = ("build", "base", "ci", "e2e")
 _SECONDS: Final = 900.0
+_RUN: Final = re.compile(r"--runroot (?P<folder>\S+)/run ")
+"""Where the engine of `tests.parts.containers` says that it runs: a folder of its own, with a short name."""
 _PIP_FILES: Final = (".config/pip/pip.conf", ".pip/pip.conf")
 
 
@@ -359,6 +362,10 @@ def _made(folder: Path) -> Path:
 
 
 def _forget(folder: Path) -> None:
-    """Remove what takes much room or is secret: storages of engines, keys, and what runs checked out."""
+    """Remove what takes much room or is secret: storages of engines, keys, and what registries hold."""
+    script = folder / "podman" / "bin" / "podman"
+    if script.exists() and (named := _RUN.search(script.read_text())):
+        # Helpers of containers that are being removed write there while the engine's own folders go.
+        shutil.rmtree(named["folder"], ignore_errors=True)
     for name in ("podman", "buildah", "keys", "forge", "staging", "tmp", "docker"):
         shutil.rmtree(folder / name, ignore_errors=True)
