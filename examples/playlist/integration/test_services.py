@@ -17,6 +17,8 @@ import pytest
 
 BACKEND = os.environ["PLAYLIST_URL"].rstrip("/")
 FRONTEND = os.environ["FRONTEND_URL"].rstrip("/")
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks past any proxy: engines hand the one of their machine to every container."""
 
 through_both = pytest.mark.parametrize("api", [BACKEND, f"{FRONTEND}/api"], ids=["backend", "frontend"])
 
@@ -26,7 +28,7 @@ def ask(url: str, body: object = None, kind: str = "application/json") -> tuple[
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": kind})
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with DIRECT.open(request, timeout=10) as response:
             return response.status, response.headers, response.read()
     except urllib.error.HTTPError as error:
         with error:
