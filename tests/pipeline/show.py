@@ -17,7 +17,8 @@ END: Final = "<!-- the end of the story -->"
 _DIGEST: Final = re.compile(r"\b(sha256[:/][0-9a-f]{12})[0-9a-f]{52}\b")
 _COMMIT: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28}\b")
 _DIFFERS: Final = (
-    (re.compile(r"\b[0-9a-f]{12,64}\b(?:\.\.\.)?"), "<digest>"),
+    # Quotes stand around a commit where YAML would take it for a number.
+    (re.compile(r"\"?\b[0-9a-f]{12,64}\b(?:\.\.\.)?\"?"), "<digest>"),
     (re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]+)?Z"), "<time>"),
     (re.compile(r"\b[0-9.]+ ?(?:ms|s|min|B|kB|MB|KiB|MiB)\b"), "<amount>"),
     (re.compile(r"127\.0\.0\.1:[0-9]+"), "<address>"),

@@ -94,7 +94,7 @@ class Story:
     def run(self, *jobs: str, ends: Mapping[str, str]) -> RunResult:
         """Have the forge's runner run these jobs of the workflow (none: all of them); compare how each ended."""
         result = self.machine.run(jobs=jobs)
-        what = "the whole workflow" if not jobs else f"of the workflow {' and '.join(jobs)}"
+        what = " and ".join(jobs) or "the whole workflow"
         lines = [f"{name:<12} {result.jobs.get(name, 'not run')}" for name in JOBS if name in (jobs or result.jobs)]
         self.tell(f"# the forge's runner runs {what}", lines)
         for name, end in ends.items():

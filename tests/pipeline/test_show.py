@@ -70,6 +70,7 @@ def test_a_line_is_alike_where_only_the_run_differs() -> None:
     other = "sha256:ba9876543210...  2027-01-02T03:04:05Z  12.5 MB  11 s  127.0.0.1:9/health answered 503"
     assert alike(first) == alike(other)
     assert alike(first) != alike(other.replace("503", "500"))
+    assert alike('commit: "66dea1f088b9"') == alike("commit: 3cf20d065185") != alike("commit: main")
     changed = "printf {} | dd of=blobs/sha256/0123456789ab... bs=1 seek={}"
     assert alike(changed.format("A", 3807)) == alike(changed.format("B", 3911)) != alike(changed.format("C", 1))
 
