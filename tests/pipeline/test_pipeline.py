@@ -29,7 +29,10 @@ class Tale:
     def until(self, step: Step) -> Played:
         """Play what leads to a step, and the step."""
         while len(self._played) <= STEPS.index(step):
-            self._played.append(next(self._rest))
+            played = next(self._rest, None)
+            if played is None:
+                pytest.fail("a step before this one could not be played", pytrace=False)
+            self._played.append(played)
         return self._played[STEPS.index(step)]
 
     @property
