@@ -103,8 +103,8 @@ class Story:
 
     def lane(self, name: str, release: Release, *, attempt: int = 1, end: str = "success") -> None:
         """Have one lane's job run about a release that is there already."""
-        images = {service: release.images[service] for service in SERVICES}
-        result = self.machine.run(run=release.run, jobs=(name,), attempt=attempt, **images)
+        backend, frontend = (release.images[service] for service in SERVICES)
+        result = self.machine.run(run=release.run, jobs=(name,), attempt=attempt, backend=backend, frontend=frontend)
         self.tell(
             f"# the forge's runner runs {name} of run {release.run}, attempt {attempt}",
             [f"{name:<12} {result.jobs[name]}"],
