@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
+from tests.pipeline.images import SERVICES
 from tests.pipeline.steps_lanes import EVERY, PNG, pinned_images
-from tests.pipeline.steps_shared import ENVIRONMENT, LANES, PROMOTE, SERVICES, Story, both, step
+from tests.pipeline.steps_shared import ENVIRONMENT, LANES, PROMOTE, Story, both, step
 
 AUDIT: Final = "audit"
 _LOOK: Final = Path(__file__).parents[1] / "e2e" / "service" / "look.py"

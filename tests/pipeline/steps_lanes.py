@@ -12,11 +12,11 @@ from tests.parts import web
 from tests.parts.process import free_port
 from tests.pipeline import changes
 from tests.pipeline.forge import OWNER, REPOSITORY
-from tests.pipeline.images import sizes
+from tests.pipeline.images import SERVICES, sizes
 from tests.pipeline.machine import Signing, Workflow
 from tests.pipeline.runner import Push
 from tests.pipeline.signing import identity
-from tests.pipeline.steps_shared import ENVIRONMENT, LANES, PROMOTE, SERVICES, Release, Story, StoryError, both, step
+from tests.pipeline.steps_shared import ENVIRONMENT, LANES, PROMOTE, Release, Story, StoryError, both, step
 
 EVERY: Final = dict.fromkeys(LANES, "present")
 PNG: Final = b"\x89PNG\r\n\x1a\n"

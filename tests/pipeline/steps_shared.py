@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.cli.running import Ended, spawn
+from tests.pipeline.images import SERVICES
 from tests.pipeline.machine import Machine, RunResult
 from tests.pipeline.show import Recorder
 
 LANES: Final = ("build", "contract", "source", "integration", "e2e")
 JOBS: Final = (*LANES, "promote", "deploy")
 """All jobs of the workflow."""
-SERVICES: Final = ("backend", "frontend")
 ENVIRONMENT: Final = "environment.yaml"
 PROMOTE: Final = "policies/promote.yaml"
 STAGING: Final = "policies/staging.yaml"

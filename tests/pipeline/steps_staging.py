@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.pipeline import changes
+from tests.pipeline.images import SERVICES
 from tests.pipeline.steps_lanes import EVERY
-from tests.pipeline.steps_shared import ENVIRONMENT, LANES, PROMOTE, SERVICES, STAGING, Story, both, step
+from tests.pipeline.steps_shared import ENVIRONMENT, LANES, PROMOTE, STAGING, Story, both, step
 
 
 @step("A tag is moved by hand")
