@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from attest.core.copyplan import Attachment, Listed, Part
 from attest.core.oci import Descriptor, Index, Manifest
+from attest.core.promotion.copyplan import Attachment, Listed, Part
 from attest.core.reference import Digest, ImageReference, Repository, digest_of
 from attest.ports import Store
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from attest.copyports import CopyStore
-from attest.core.ledger import Entry, Head, Record, Unread
+from attest.core.ledger.chain import Entry, Head, Record, Unread
 from attest.core.reference import LayoutTag, Repository, TagReferences
 
 Place = Repository | LayoutTag

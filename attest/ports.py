@@ -14,11 +14,11 @@ from attest.core.release import StoredImage
 
 if TYPE_CHECKING:  # importing the ports loads no cryptography: what speaks to a registry needs none
     from attest.core.certificate import Certificate
+    from attest.core.image.layercontent import LayerContent
     from attest.core.keys import TrustedKey
-    from attest.core.layercontent import LayerContent
-    from attest.core.observation import Observation
-    from attest.core.outcome import Ended
-    from attest.core.testreport import Report
+    from attest.core.lane.observation import Observation
+    from attest.core.lane.outcome import Ended
+    from attest.core.lane.testreport import Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +176,7 @@ class ReadRpmDatabase(Protocol):
         """The headers.
 
         Raises:
-            attest.core.packages.installed.PackagesInvalid: it is no such database.
+            attest.core.image.packages.installed.PackagesInvalid: it is no such database.
         """
         ...
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from attest.core.health import Look, ProbeResult
-from attest.core.targets import DesiredImage, Observed
+from attest.core.environment.health import Look, ProbeResult
+from attest.core.environment.targets import DesiredImage, Observed
 
 
 class Target(Protocol):

@@ -6,7 +6,7 @@ import sys
 
 from attest.cli.imagesources import layer_readers, open_image
 from attest.cli.stores import Connection, Stores
-from attest.core.factsdocument import facts_json
+from attest.core.image.factsdocument import facts_json
 from attest.ops.facts import gather_facts
 
 

@@ -11,16 +11,16 @@ from typing import Any
 
 from attest.adapters.ledger import create_ledger, parse_address
 from attest.core import oci
-from attest.core.copyplan import FOREIGN_LAYERS
 from attest.core.delivery.machine import Phase
 from attest.core.delivery.records import DeliveredRelease, Trigger
-from attest.core.environment import Environment
-from attest.core.health import Health, ProbeResult
-from attest.core.ledger import Entry, Head, Record
+from attest.core.environment.definition import Environment
+from attest.core.environment.health import Health, ProbeResult
+from attest.core.environment.targets import DesiredImage, Instance, Observed, RunState
+from attest.core.ledger.chain import Entry, Head, Record
 from attest.core.predicates import Result
+from attest.core.promotion.copyplan import FOREIGN_LAYERS
 from attest.core.reference import Digest, ImageReference, RegistryImage, Repository, digest_of
 from attest.core.release import StoredImage
-from attest.core.targets import DesiredImage, Instance, Observed, RunState
 from attest.errors import LeaseLost, NotFound, Unreachable
 from attest.ledgerports import Lease, Ledger
 from attest.ops.delivery.deploy import Done, Wanted, deploy

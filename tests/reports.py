@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from attest.adapters.reports import read_report
+from attest.core.lane.testreport import Empty, Outcome, Report, judge
 from attest.core.predicates import Result
-from attest.core.testreport import Empty, Outcome, Report, judge
 from attest.errors import DocumentInvalid
 
 P, W, F, S = Outcome.PASSED, Outcome.WARNED, Outcome.FAILED, Outcome.SKIPPED

@@ -24,10 +24,10 @@ from attest.adapters.archives.layer import read_layer
 from attest.adapters.archives.ocitar import OciTar
 from attest.adapters.archives.rpmdb import read_rpm_database
 from attest.core import limits
-from attest.core.layercontent import LayerContent
+from attest.core.image.layercontent import LayerContent
+from attest.core.image.packages.installed import PackagesInvalid
+from attest.core.image.packages.rpm import parse_headers
 from attest.core.oci import Descriptor, Manifest
-from attest.core.packages.installed import PackagesInvalid
-from attest.core.packages.rpm import parse_headers
 from attest.core.reference import Digest, digest_of
 from attest.errors import (
     AttestError,

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from attest.adapters.compose import Compose
-from attest.core.environment import ComposeTarget, EnvironmentService, ExecProbe, OneShot
-from attest.core.environmentfields import ComposeEngine
-from attest.core.health import Health, ProbeRule
+from attest.core.environment.definition import ComposeTarget, EnvironmentService, ExecProbe, OneShot
+from attest.core.environment.fields import ComposeEngine
+from attest.core.environment.health import Health, ProbeRule
+from attest.core.environment.targets import DesiredImage, Match, RunState, compare
 from attest.core.reference import Digest, RegistryImage, digest_of, parse_reference, parse_repository
-from attest.core.targets import DesiredImage, Match, RunState, compare
 from attest.errors import DocumentInvalid, NotObserved, TargetFailed, UsageError
 from tests.parts.containers import Podman
 from tests.parts.find import lacking

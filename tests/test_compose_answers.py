@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from attest.adapters.compose import Compose
-from attest.core.environment import ComposeTarget, EnvironmentService, ExecProbe
-from attest.core.environmentfields import ComposeEngine
-from attest.core.health import Health, ProbeRule
+from attest.core.environment.definition import ComposeTarget, EnvironmentService, ExecProbe
+from attest.core.environment.fields import ComposeEngine
+from attest.core.environment.health import Health, ProbeRule
+from attest.core.environment.targets import DesiredImage, RunState
 from attest.core.reference import RegistryImage, digest_of, parse_repository
-from attest.core.targets import DesiredImage, RunState
 from attest.errors import NotObserved, TargetFailed, UsageError
 from tests.project import ROOT
 
@@ -103,7 +103,7 @@ esac
 """
 APPLIES = """\
 import pathlib, pytest, sys
-from attest.core.targets import DesiredImage
+from attest.core.environment.targets import DesiredImage
 from tests import test_compose_answers as this
 folder = pathlib.Path(sys.argv[1])
 target = this.docker(folder, pytest.MonkeyPatch(), this.SLOW.replace("FOLDER", str(folder)))

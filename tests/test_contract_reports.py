@@ -13,12 +13,12 @@ from junitparser import JUnitXml
 from attest.adapters.junitxml import write_junit
 from attest.adapters.reports import read_report
 from attest.cli.terminal import json_text
-from attest.core.contractjunit import JunitCase, JunitOutcome, JunitSuite, junit
-from attest.core.contractreport import Checked
-from attest.core.contractsarif import sarif
-from attest.core.finding import Standing
+from attest.core.contract.finding import Standing
+from attest.core.contract.junit import JunitCase, JunitOutcome, JunitSuite, junit
+from attest.core.contract.report import Checked
+from attest.core.contract.sarif import sarif
+from attest.core.lane.testreport import Case, Empty, Format, Judged, Outcome, Report, judge
 from attest.core.predicates import Result
-from attest.core.testreport import Case, Empty, Format, Judged, Outcome, Report, judge
 from tests.cli.test_hostile_text import HOSTILE, assert_harmless
 from tests.core.make_contract import ARM, SETID, USER, checked, everything, finding, result
 

@@ -13,9 +13,9 @@ from attest.core import oci
 from attest.core.delivery.candidates import LISTED
 from attest.core.delivery.machine import Phase
 from attest.core.delivery.records import Kind, Pass, PassedOver, Trigger
+from attest.core.environment.targets import DesiredImage
 from attest.core.reference import Digest, ImageReference, RegistryImage
 from attest.core.release import StoredImage
-from attest.core.targets import DesiredImage
 from attest.errors import LeaseLost, NotFound, StoreError, TargetFailed, Unreachable
 from attest.ops.delivery.deploy import rollback
 from attest.ops.delivery.reconcile import reconcile

@@ -10,11 +10,11 @@ import pytest
 
 from attest.core.delivery.machine import Phase
 from attest.core.delivery.records import Cause, DeliveredRelease, Frozen, Kind, Pass, Trigger
-from attest.core.health import Health
-from attest.core.ledger import Entry
+from attest.core.environment.health import Health
+from attest.core.environment.targets import Match, Observed, RunState
+from attest.core.ledger.chain import Entry
 from attest.core.predicates import Result
 from attest.core.reference import Digest, Repository
-from attest.core.targets import Match, Observed, RunState
 from attest.core.verdict import Passed
 from attest.errors import (
     InternalError,

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from attest.adapters.hook import Hook
-from attest.core.environment import EnvironmentService, HookTarget, HttpProbe, OneShot
-from attest.core.health import ProbeRule
+from attest.core.environment.definition import EnvironmentService, HookTarget, HttpProbe, OneShot
+from attest.core.environment.health import ProbeRule
+from attest.core.environment.targets import DesiredImage, Match, RunState, compare
 from attest.core.reference import RegistryImage, digest_of, parse_repository
-from attest.core.targets import DesiredImage, Match, RunState, compare
 from attest.errors import NotObserved, TargetFailed, UsageError
 
 DIGEST = digest_of(b"image")

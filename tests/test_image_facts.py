@@ -13,7 +13,7 @@ import pytest
 
 from attest.cli.imagesources import layer_readers, open_image
 from attest.cli.stores import Connection, Stores
-from attest.core.imagefacts import ImageFacts, View
+from attest.core.image.facts import ImageFacts, View
 from attest.core.oci import Platform
 from attest.core.reference import digest_of
 from attest.errors import NotFound, ReferenceInvalid, StoreError, StoreMisbehaved, TagReference, UsageError

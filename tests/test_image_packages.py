@@ -16,7 +16,7 @@ import pytest
 
 from attest.cli.imagesources import layer_readers, open_image
 from attest.cli.stores import Connection, Stores
-from attest.core.imagefacts import PlatformFacts, View
+from attest.core.image.facts import PlatformFacts, View
 from attest.ops.facts import gather_facts
 from tests.layerstacks import File, tar, write_layout
 from tests.parts.debian import debian_root

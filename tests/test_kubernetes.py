@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from attest.adapters.kubernetes import Kubernetes
-from attest.core.environment import EnvironmentService, ExecProbe, KubernetesTarget
-from attest.core.health import Health, ProbeRule
+from attest.core.environment.definition import EnvironmentService, ExecProbe, KubernetesTarget
+from attest.core.environment.health import Health, ProbeRule
+from attest.core.environment.targets import DesiredImage, Match, RunState, compare
 from attest.core.reference import Digest, RegistryImage, digest_of, parse_repository
-from attest.core.targets import DesiredImage, Match, RunState, compare
 from attest.errors import DocumentInvalid, NotObserved, TargetFailed, UsageError
 from tests.parts.kubernetes import CONTEXT, Cluster, cluster
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from attest.adapters.kubernetes.manifests import Manifest, read_manifest
-from attest.core.kubernetes import Workload
+from attest.core.environment.kubernetes import Workload
 from attest.core.reference import RegistryImage, Repository, digest_of, parse_repository
 from attest.errors import DocumentInvalid
 

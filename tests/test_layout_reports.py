@@ -9,8 +9,8 @@ import pytest
 
 from attest.adapters.layout import LayoutStore, directory
 from attest.core import limits
+from attest.core.lane.reportartifact import TYPE, report_tag, write_manifest
 from attest.core.reference import Digest, LayoutImage, LayoutTag, digest_of
-from attest.core.reportartifact import TYPE, report_tag, write_manifest
 from attest.errors import LimitExceeded, NotFound, NotPublished, StoreMisbehaved
 from attest.ports import Attached
 from tests.layouts import MANIFEST, REF_NAME, Entry, Layout

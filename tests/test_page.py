@@ -18,7 +18,7 @@ from attest.core.delivery.fold import fold
 from attest.core.delivery.page import page
 from attest.core.delivery.records import Cause, Frozen, Observation, Refused
 from attest.core.delivery.services import RecordedService
-from attest.core.targets import Match
+from attest.core.environment.targets import Match
 from tests.cli.test_hostile_text import HOSTILE
 from tests.core.make import NOW
 from tests.core.make_delivery import ENVIRONMENT, Book, planned, release, seen, waived, waiver

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from attest.adapters.probes import Probes, look_at
-from attest.core.environment import EnvironmentService, ExecProbe, HttpProbe, OneShot
-from attest.core.health import Health, Look, ProbeRule
+from attest.core.environment.definition import EnvironmentService, ExecProbe, HttpProbe, OneShot
+from attest.core.environment.health import Health, Look, ProbeRule
+from attest.core.environment.targets import Instance, Observed, RunState
 from attest.core.reference import digest_of, parse_repository
-from attest.core.targets import Instance, Observed, RunState
 from attest.errors import DocumentInvalid, NotObserved
 from tests.faulty_service import (
     Answer,

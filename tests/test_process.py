@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from attest.adapters.process import TIMED_OUT, find_program, run_command
-from attest.core.outcome import Ended
+from attest.core.lane.outcome import Ended
 from attest.errors import UsageError
 
 PATIENCE = 60.0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attest.core import limits
-from attest.core.testreport import Coverage, Format
+from attest.core.lane.testreport import Coverage, Format
 from tests.reports import read, refused
 
 ISTANBUL = """<?xml version="1.0" ?>

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from attest.adapters.reports import read_report
 from attest.core import limits
+from attest.core.lane.testreport import Empty, Format, judge
+from attest.core.lane.testresult import judged_predicate, report_resource
 from attest.core.predicates import Result
 from attest.core.statement import Context, write_statement
-from attest.core.testreport import Empty, Format, judge
-from attest.core.testresult import judged_predicate, report_resource
 from attest.errors import DocumentInvalid
 from tests.core import make
 from tests.reports import cases, read, refused

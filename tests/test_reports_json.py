@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attest.core.lane.testreport import Format, Outcome
 from attest.core.predicates import Result
-from attest.core.testreport import Format, Outcome
 from tests.reports import F, P, S, W, cases, outcomes, read, refused, result
 
 CTRF_STATUS = ("passed", "failed", "skipped", "pending", "other")

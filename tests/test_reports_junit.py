@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from attest.core import limits
+from attest.core.lane.testreport import Format, Outcome
 from attest.core.predicates import Result
-from attest.core.testreport import Format, Outcome
 from tests.reports import F, P, S, W, cases, outcomes, read, refused, result
 
 SUREFIRE = """<?xml version="1.0" encoding="UTF-8"?>

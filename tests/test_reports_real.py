@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from attest.adapters.reports import read_report
+from attest.core.lane.testreport import Coverage, Empty, Format, Outcome, Report, judge
 from attest.core.predicates import Result
-from attest.core.testreport import Coverage, Empty, Format, Outcome, Report, judge
 from tests.parts import find
 from tests.reports import F, P, S, W
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from attest.adapters.reports import tap
 from attest.core import limits
+from attest.core.lane.testreport import Format, Outcome
 from attest.core.predicates import Result
-from attest.core.testreport import Format, Outcome
 from tests.reports import F, P, S, W, cases, outcomes, read, refused, result
 
 NESTED = """TAP version 14

@@ -12,7 +12,7 @@ from attest.adapters.sigstore.rootfile import TrustedRoot, _fault, read_root
 from attest.adapters.sigstore.trust import SigstoreTrust
 from attest.core import limits
 from attest.core.keys import public_key
-from attest.core.rootwindow import Window
+from attest.core.trust.window import Window
 from attest.errors import DocumentInvalid
 from tests.core import make
 from tests.sigstore_forge import Recipe

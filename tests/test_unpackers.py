@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from attest.core.overlay import LayerInvalid, Overlay
-from attest.core.tarball import Member, MemberType, TarReader
+from attest.core.image.overlay import LayerInvalid, Overlay
+from attest.core.image.tarball import Member, MemberType, TarReader
 from tests.layerstacks import LAYER, TAG, File, folder, gzipped, hard_link, symlink, tar, write_layout
 from tests.parts.process import PartError
 from tests.parts.unpackers import Unpacked, podman_mount, tree, umoci

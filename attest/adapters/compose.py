@@ -22,10 +22,10 @@ from attest.adapters.containers import Container, Engine, EngineName, describe_c
 from attest.adapters.files import read_file, write_file
 from attest.adapters.programs import alone_in, ask_program, require_success
 from attest.core import limits
-from attest.core.environment import ComposeTarget, EnvironmentService, OneShot
-from attest.core.health import Health, Look
+from attest.core.environment.definition import ComposeTarget, EnvironmentService, OneShot
+from attest.core.environment.health import Health, Look
+from attest.core.environment.targets import DesiredImage, Instance, Observed, RunState
 from attest.core.reference import RegistryImage, parse_reference
-from attest.core.targets import DesiredImage, Instance, Observed, RunState
 from attest.errors import AttestError, DocumentInvalid, NotObserved, ReferenceInvalid, TargetFailed, UsageError
 
 _PROJECT: Final = "com.docker.compose.project"

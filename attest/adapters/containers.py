@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from attest.core.observation import Observation, ObservationRefused, read_hook
+from attest.core.lane.observation import Observation, ObservationRefused, read_hook
 from attest.core.reference import Digest, RegistryImage, is_digest
 from attest.errors import NotObserved, UsageError
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from attest.adapters.programs import ask_program, require_success
-from attest.core.environment import EnvironmentService, HookTarget, OneShot
-from attest.core.targethook import Action, HookInvalid, read_answer, write_request
-from attest.core.targets import DesiredImage, Observed
+from attest.core.environment.definition import EnvironmentService, HookTarget, OneShot
+from attest.core.environment.hook import Action, HookInvalid, read_answer, write_request
+from attest.core.environment.targets import DesiredImage, Observed
 from attest.errors import NotObserved, TargetFailed, UsageError
 
 _ANSWER: Final = 8 * 1024 * 1024

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from attest.core.contractjunit import JunitCase, JunitOutcome, JunitSuite
+from attest.core.contract.junit import JunitCase, JunitOutcome, JunitSuite
 
 if TYPE_CHECKING:
     from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite

@@ -17,9 +17,9 @@ from dataclasses import replace
 from typing import Final, assert_never
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from attest.core.environment import EnvironmentService, ExecProbe, HttpProbe, OneShot
-from attest.core.health import NOT_LOOKED, Health, Look, ProbeResult, is_settled, timed_out
-from attest.core.targets import Observed, RunState
+from attest.core.environment.definition import EnvironmentService, ExecProbe, HttpProbe, OneShot
+from attest.core.environment.health import NOT_LOOKED, Health, Look, ProbeResult, is_settled, timed_out
+from attest.core.environment.targets import Observed, RunState
 from attest.errors import AttestError, DocumentInvalid
 from attest.targetports import LookInside
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Final
 
-from attest.core.outcome import Ended
+from attest.core.lane.outcome import Ended
 from attest.errors import UsageError
 
 TIMED_OUT: Final = 124

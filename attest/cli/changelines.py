@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from attest.cli.terminal import escape
-from attest.core.imagechange import ChangeKind
+from attest.core.image.change import ChangeKind
 
 if TYPE_CHECKING:
-    from attest.core.imageorigin import Origin
+    from attest.core.image.origin import Origin
 
 SHOWN: Final = 40
 """Differences of one group that are shown; `--format json` has them all."""

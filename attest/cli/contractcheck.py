@@ -16,8 +16,8 @@ from attest.cli.imagesources import DOCKER_ARCHIVE, OCI_ARCHIVE, layer_readers, 
 from attest.cli.layerprogress import reading_layers
 from attest.cli.stores import Connection, Stores
 from attest.cli.terminal import escape
+from attest.core.contract.report import Checked, Input, Role, Tool
 from attest.core.contract.table import BY_ID
-from attest.core.contractreport import Checked, Input, Role, Tool
 from attest.core.reference import (
     ImageReference,
     LayoutImage,

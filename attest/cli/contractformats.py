@@ -13,7 +13,7 @@ from attest.cli.terminal import json_text
 from attest.errors import Undecided, UsageError
 
 if TYPE_CHECKING:
-    from attest.core.contractreport import Checked
+    from attest.core.contract.report import Checked
 
 FORMATS: Final = ("text", "json", "sarif", "junit")
 
@@ -48,16 +48,16 @@ def rendered(name: str, checked: Checked, signed: Mapping[str, Any] | None) -> s
 
             return "".join(f"{line}\n" for line in lines(checked))
         case "json":
-            from attest.core.contractreport import document
+            from attest.core.contract.report import document
 
             return json_text(document(checked, signed=signed)) + "\n"
         case "sarif":
-            from attest.core.contractsarif import sarif
+            from attest.core.contract.sarif import sarif
 
             return json_text(sarif(checked)) + "\n"
         case "junit":
             from attest.adapters.junitxml import write_junit
-            from attest.core.contractjunit import junit
+            from attest.core.contract.junit import junit
 
             return write_junit(junit(checked)).decode("ascii")
         case _:

@@ -24,7 +24,7 @@ from attest.ops.sign import Attachment, attach, bundle_digest, describe, sign
 if TYPE_CHECKING:
     from attest.adapters.keys import KeySigner
     from attest.core.contract import Contract
-    from attest.core.contractreport import Checked
+    from attest.core.contract.report import Checked
     from attest.ports import Signed
 
 CONTRACT_LANE: Final = "contract"
@@ -150,7 +150,7 @@ def finish(ready: Ready, checked: Checked) -> Done:
 
 
 def _finish(ready: Ready, checked: Checked) -> Done:
-    from attest.core.contractresult import contract_result
+    from attest.core.contract.result import contract_result
 
     options, clock = ready.options, SystemClock()
     if checked.report.image != ready.image.reference.digest:

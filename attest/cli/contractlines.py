@@ -8,9 +8,9 @@ from typing import Final
 import click
 
 from attest.cli.terminal import escape
-from attest.core.contractreport import Checked, Ending, ending, remedies
-from attest.core.contractresult import reasons
-from attest.core.finding import CheckResult, Finding, FoundLayer, Outcome, SharedAs, Standing
+from attest.core.contract.finding import CheckResult, Finding, FoundLayer, Outcome, SharedAs, Standing
+from attest.core.contract.report import Checked, Ending, ending, remedies
+from attest.core.contract.result import reasons
 from attest.core.oci import Platform
 from attest.core.statement import format_time
 

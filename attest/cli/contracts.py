@@ -13,7 +13,7 @@ from attest.core.reference import Digest, digest_of
 if TYPE_CHECKING:
     from attest.cli.contractformats import Saved
     from attest.core.contract import Contract
-    from attest.core.imagelock import ImageLock
+    from attest.core.lock.locking import ImageLock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +46,8 @@ def load_lock(file: str, contract: Contract) -> tuple[ImageLock, Digest]:
     Raises:
         attest.errors.DocumentInvalid: it cannot be read, or is no lock.
     """
-    from attest.core.imagelock import ImageLock
-    from attest.core.lockdocument import SIZE_LIMIT, LockedContract, read_lock
+    from attest.core.lock.document import SIZE_LIMIT, LockedContract, read_lock
+    from attest.core.lock.locking import ImageLock
 
     content = read_file(file, limit=SIZE_LIMIT)
     made_under = LockedContract(name=contract.name, digest=contract.digest)

@@ -13,7 +13,7 @@ from attest.cli.terminal import escape, json_text
 from attest.errors import EXIT_PASSED
 
 if TYPE_CHECKING:
-    from attest.core.environment import Environment
+    from attest.core.environment.definition import Environment
     from attest.core.explain import Section
 
 
@@ -39,7 +39,7 @@ def check(file: str, output: str) -> int:
     Nothing that it names is looked at: neither its policy, nor its target, nor its ledger.
     """
     from attest.cli.environments import load_environment
-    from attest.core import environmentwords
+    from attest.core.environment import words as environmentwords
 
     environment, now = load_environment(file), SystemClock().now()
     if output == "json":
@@ -63,7 +63,7 @@ def schema() -> int:
     The schema allows some documents that `attest environment check` refuses, for reasons that no schema can give, and
     never the reverse.
     """
-    from attest.core import environmentmodel
+    from attest.core.environment import model as environmentmodel
 
     click.echo(json_text(environmentmodel.schema()))
     return EXIT_PASSED

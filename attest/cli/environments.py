@@ -8,7 +8,7 @@ from attest.adapters.documents import parse_document
 from attest.adapters.files import read_file
 
 if TYPE_CHECKING:
-    from attest.core.environment import Environment
+    from attest.core.environment.definition import Environment
 
 
 def load_environment(file: str) -> Environment:

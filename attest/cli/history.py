@@ -57,7 +57,7 @@ def command(environment: str, days: int, output: str) -> int:
     from attest.core.delivery.page import page
     from attest.core.delivery.timeline import timeline
     from attest.core.delivery.view import entries, history_document
-    from attest.core.ledger import head_of
+    from attest.core.ledger.chain import head_of
     from attest.ops.delivery.site import read_history
 
     found, now, window = load_environment(environment), SystemClock().now(), timedelta(days=days)

@@ -14,8 +14,8 @@ from attest.cli.terminal import escape, json_text
 from attest.errors import EXIT_PASSED, EXIT_REFUSED
 
 if TYPE_CHECKING:
-    from attest.core.imagediff import ImageDiff, PlatformDiff
-    from attest.core.imagefacts import ImageFacts
+    from attest.core.image.diff import ImageDiff, PlatformDiff
+    from attest.core.image.facts import ImageFacts
 
 _WIDTH: Final = 13
 
@@ -52,13 +52,13 @@ def command(
 
     Exit code 0 means that both images were read, whatever differs; with --exit-code it is 1 if anything does.
     """
-    from attest.core.imagediff import diff_images
+    from attest.core.image.diff import diff_images
 
     stores = Stores(Connection(timeout=timeout, plain_http=plain_http, ca_file=ca_file, token_hosts=token_hosts))
     before, after = _facts(stores, image_a), _facts(stores, image_b)
     diff = diff_images(before, after)
     if output == "json":
-        from attest.core.diffdocument import diff_document
+        from attest.core.image.diffdocument import diff_document
 
         click.echo(json_text(diff_document(diff, before=image_a, after=image_b)))
     else:

@@ -15,7 +15,7 @@ from attest.core.oci import Platform, parse_platform
 from attest.errors import EXIT_PASSED, UsageError
 
 if TYPE_CHECKING:
-    from attest.core.imagefacts import ImageFacts, PlatformFacts
+    from attest.core.image.facts import ImageFacts, PlatformFacts
 
 
 @click.command(
@@ -49,7 +49,7 @@ def command(
     """
     from attest.cli.imagesources import layer_readers, open_image
     from attest.cli.layerprogress import reading_layers
-    from attest.core.factsdocument import facts_json
+    from attest.core.image.factsdocument import facts_json
     from attest.ops.facts import gather_facts
 
     only = [_platform(text) for text in platforms]

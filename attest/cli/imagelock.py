@@ -19,9 +19,9 @@ from attest.errors import EXIT_PASSED, EXIT_REFUSED, DocumentInvalid, LimitExcee
 
 if TYPE_CHECKING:
     from attest.core.contract import Contract
-    from attest.core.driftdocument import Action
-    from attest.core.imagefacts import ImageFacts
-    from attest.core.imagelock import ContractLock, Drift, LockedContract, Part
+    from attest.core.image.facts import ImageFacts
+    from attest.core.lock.driftdocument import Action
+    from attest.core.lock.locking import ContractLock, Drift, LockedContract, Part
 
 _LOCK: Final = "contract.lock.json"
 _PARTS: Final = ("config", "base", "packages", "setid", "executables", "size", "platforms", "contract")
@@ -99,7 +99,7 @@ def command(
     differs, and 3 that something of the image could not be read.
     """
     from attest.cli.contracts import load_contract
-    from attest.core.imagelock import EVERY_PART, LockedContract, Part
+    from attest.core.lock.locking import EVERY_PART, LockedContract, Part
 
     if check and update:
         raise UsageError("--check and --update exclude each other", hint="--check shows what --update would change")
@@ -140,8 +140,8 @@ def _facts(stores: Stores, image: str, baseline: str | None) -> tuple[ImageFacts
 
 
 def _create(asked: _Asked, facts: ImageFacts, base: ImageFacts | None, contract: LockedContract) -> int:
-    from attest.core.driftdocument import Action
-    from attest.core.imagelock import lock_json, make_lock
+    from attest.core.lock.driftdocument import Action
+    from attest.core.lock.locking import lock_json, make_lock
 
     lock = make_lock(facts, contract=contract, baseline=base)
     content = lock_json(lock)
@@ -162,8 +162,8 @@ def _create(asked: _Asked, facts: ImageFacts, base: ImageFacts | None, contract:
 
 
 def _check(asked: _Asked, lock: ContractLock, facts: ImageFacts, contract: Contract) -> int:
-    from attest.core.driftdocument import Action
-    from attest.core.imagelock import LockedContract, compare, refuse_unread
+    from attest.core.lock.driftdocument import Action
+    from attest.core.lock.locking import LockedContract, compare, refuse_unread
 
     refuse_unread(facts)
     made_under = LockedContract(name=contract.name, digest=contract.digest)
@@ -186,8 +186,8 @@ def _check(asked: _Asked, lock: ContractLock, facts: ImageFacts, contract: Contr
 def _update(
     asked: _Asked, before: ContractLock, facts: ImageFacts, base: ImageFacts | None, contract: LockedContract
 ) -> int:
-    from attest.core.driftdocument import Action
-    from attest.core.imagelock import lock_json, update_drift, update_lock
+    from attest.core.lock.driftdocument import Action
+    from attest.core.lock.locking import lock_json, update_drift, update_lock
 
     after = update_lock(before, facts, contract=contract, baseline=base, parts=asked.parts)
     drift = update_drift(before, after, facts, parts=asked.parts)
@@ -212,7 +212,7 @@ def _tell(
 ) -> None:
     """The answer, in the form that was asked for."""
     if asked.output == "json":
-        from attest.core.driftdocument import drift_document
+        from attest.core.lock.driftdocument import drift_document
 
         document = drift_document(
             action, drift, lock=asked.lock_file, image=asked.image, digest=facts.digest, contract=contract
@@ -251,7 +251,7 @@ def _count(drift: Sequence[Drift]) -> str:
 
 
 def _read(file: str) -> ContractLock:
-    from attest.core.imagelock import SIZE_LIMIT, read_lock
+    from attest.core.lock.locking import SIZE_LIMIT, read_lock
 
     try:
         content = read_file(file, limit=SIZE_LIMIT)
@@ -265,7 +265,7 @@ def _read(file: str) -> ContractLock:
 
 def _says(file: str, content: bytes) -> bool:
     """Whether a file that is there has these bytes."""
-    from attest.core.imagelock import SIZE_LIMIT
+    from attest.core.lock.locking import SIZE_LIMIT
 
     try:
         return read_file(file, limit=SIZE_LIMIT) == content
@@ -275,7 +275,7 @@ def _says(file: str, content: bytes) -> bool:
 
 def _write(file: str, content: bytes) -> None:
     """Write a lock that can be read again, whole or not at all."""
-    from attest.core.imagelock import SIZE_LIMIT, read_lock
+    from attest.core.lock.locking import SIZE_LIMIT, read_lock
 
     try:
         if len(content) > SIZE_LIMIT:

@@ -35,11 +35,11 @@ def command(document: str) -> int:
 def _schema(document: str) -> Any:
     match document:
         case "facts":
-            from attest.core.factsdocument import facts_schema
+            from attest.core.image.factsdocument import facts_schema
 
             return facts_schema()
         case "lock":
-            from attest.core.imagelock import lock_schema
+            from attest.core.lock.locking import lock_schema
 
             return lock_schema()
         case "report":

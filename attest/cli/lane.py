@@ -29,14 +29,15 @@ from attest.cli.reports import FreshReports, read_demands, result_line
 from attest.cli.signers import Chosen, SignerOptions, choose_signer, open_signer, signed_document, signed_lines
 from attest.cli.stores import Connection, Stores
 from attest.cli.terminal import escape, json_text
-from attest.core import limits, observation, outcome
-from attest.core.link import LINK
+from attest.core import limits
+from attest.core.lane import observation, outcome
+from attest.core.lane.link import LINK
+from attest.core.lane.testresult import image_resource, tool_resource
 from attest.core.oci import BUNDLE
 from attest.core.predicates import TEST_RESULT, PredicateInvalid, test_result
 from attest.core.reference import Digest, RegistryImage, parse_reference
 from attest.core.statement import Context, StatementInvalid, write_context
 from attest.core.strictjson import Json
-from attest.core.testresult import image_resource, tool_resource
 from attest.errors import AttestError, DeadlineExceeded, NotSigned, UsageError
 from attest.ops.named import Named
 from attest.ops.reports import predicate_of
@@ -57,7 +58,7 @@ from attest.ops.sign import Attachment, Target, attach, bundle_digest, describe,
 if TYPE_CHECKING:
     from attest.adapters.containers import Engine, Runner
     from attest.adapters.keys import KeySigner
-    from attest.core.observation import Observation
+    from attest.core.lane.observation import Observation
     from attest.ports import Signed
 
 

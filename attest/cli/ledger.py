@@ -19,7 +19,7 @@ from attest.errors import EXIT_PASSED, EXIT_REFUSED, UsageError
 
 if TYPE_CHECKING:
     from attest.cli.ledgers import KnownHeads
-    from attest.core.ledger import Head
+    from attest.core.ledger.chain import Head
     from attest.ops.ledger import Checked
     from attest.ops.ledgerhead import KeptHead
 
@@ -144,7 +144,7 @@ def export(ledger: str, file: str, output: str) -> int:
     """
     from attest.adapters.ledger.exportfile import write_export
     from attest.cli.ledgers import opened
-    from attest.core.ledger import head_of, write_record
+    from attest.core.ledger.chain import head_of, write_record
 
     head: Head | None = None
     with opened(ledger) as source:

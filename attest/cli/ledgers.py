@@ -16,8 +16,8 @@ from attest.errors import DocumentInvalid, KeyUnusable, LedgerError, ReferenceIn
 if TYPE_CHECKING:
     from attest.adapters.ledger.sqlledger import SqlLedger
     from attest.cli.stores import Stores
-    from attest.core.ledger import Head, Record, Unread
-    from attest.core.ledgerhead import SignedHead
+    from attest.core.ledger.chain import Head, Record, Unread
+    from attest.core.ledger.head import SignedHead
     from attest.core.verify import Keyring
     from attest.ledgerports import Place
 
@@ -132,7 +132,7 @@ def read_head_file(file: str, keyring: Keyring) -> SignedHead:
     Raises:
         DocumentInvalid: it holds none that one of the keys signed.
     """
-    from attest.core.ledgerhead import HeadInvalid, read_head
+    from attest.core.ledger.head import HeadInvalid, read_head
 
     try:
         return read_head(read_file(file, limit=limits.BUNDLE), keyring)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from attest.adapters.prometheus import ListenAddress
     from attest.core.delivery.metrics import Family
-    from attest.core.environment import Environment
-    from attest.core.targets import Observed
+    from attest.core.environment.definition import Environment
+    from attest.core.environment.targets import Observed
 
 
 @click.command(

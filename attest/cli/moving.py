@@ -22,10 +22,10 @@ from attest.cli.verdict import lines
 from attest.copyports import Moved
 from attest.core import report
 from attest.core.document import Document
-from attest.core.environment import Environment
+from attest.core.environment.definition import Environment
 from attest.core.evaluate import Remembered
 from attest.core.policy import Policy
-from attest.core.promotion import TagFormat, check_places, places
+from attest.core.promotion.destination import TagFormat, check_places, places
 from attest.core.reference import LayoutImage, RegistryImage, Repository
 from attest.core.releasedocument import ReleaseFile, Service, write_release
 from attest.core.verdict import Passed, PassedThen, Refused

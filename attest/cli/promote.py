@@ -96,7 +96,7 @@ def command(
     """
     from attest.cli.moving import Asked, Exemption, choose_moves, move
     from attest.cli.policies import open_policy
-    from attest.core.promotion import TAG_FORMAT, parse_tag_format
+    from attest.core.promotion.destination import TAG_FORMAT, parse_tag_format
     from attest.errors import UsageError
     from attest.ops.load import names_platforms
     from attest.ops.reading import Reading

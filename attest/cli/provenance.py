@@ -90,7 +90,7 @@ def command(
     BuildKit put there, which is unsigned: it tells what to say, and proves nothing. All of them have to agree with each
     other and with the source that the options, the CI or git name. Nothing is signed or pushed.
     """
-    from attest.core.provenance import Recipe
+    from attest.core.lane.provenance import Recipe
     from attest.ops.provenance import Wanted, make_provenance
 
     if list(metadata_files).count("-") + (containerfile == "-") > 1:

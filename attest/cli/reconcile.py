@@ -84,7 +84,7 @@ def _finish(found: Reconciled, place: Site, *, check: bool, output: str) -> int:
 def _document(found: Reconciled, *, environment: str) -> dict[str, Any]:
     from attest.cli.deliveries import document
     from attest.core.delivery.view import delivery_document
-    from attest.core.targets import describe
+    from attest.core.environment.targets import describe
 
     return {
         "schema": "attest.reconcile/v1",

@@ -11,8 +11,8 @@ import click
 
 from attest.cli.terminal import escape
 from attest.core import limits
+from attest.core.lane.testreport import Empty, Judged, Report, judge, parse_percent
 from attest.core.predicates import Result
-from attest.core.testreport import Empty, Judged, Report, judge, parse_percent
 from attest.errors import LimitExceeded, UsageError
 from attest.ops.run import Demands
 
@@ -74,7 +74,7 @@ class Judgement:
     def predicate(self, store: Store | None, images: Sequence[ImageReference], *, url: str | None) -> dict[str, Json]:
         """The test-result; what does not fit into it is kept in the store."""
         from attest import __version__
-        from attest.core.testresult import tool_resource
+        from attest.core.lane.testresult import tool_resource
         from attest.ops.reports import predicate_of
 
         tools = [tool_resource("attest", __version__)]

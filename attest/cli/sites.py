@@ -24,8 +24,8 @@ from attest.cli.spans import traced
 from attest.cli.stores import Connection, Stores
 from attest.cli.streams import complain
 from attest.cli.terminal import escape
-from attest.core.environment import ComposeTarget, Environment, HookTarget, KubernetesTarget
-from attest.core.ledger import RecordInvalid
+from attest.core.environment.definition import ComposeTarget, Environment, HookTarget, KubernetesTarget
+from attest.core.ledger.chain import RecordInvalid
 from attest.errors import AttestError, UsageError
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ def check_actor(name: str) -> None:
     Raises:
         UsageError: it is no line of 1 to 256 characters.
     """
-    from attest.core.ledger import Entry
+    from attest.core.ledger.chain import Entry
 
     try:
         Entry(type="environment.observed", environment="any", actor=name, payload={})

@@ -22,8 +22,8 @@ from attest.errors import EXIT_PASSED, DocumentInvalid, UsageError
 
 if TYPE_CHECKING:
     from attest.core.keys import PublicKey
-    from attest.core.trustdocument import TrustDocument
-    from attest.core.trustroot import SigningConfig, TrustedRoot
+    from attest.core.trust.document import TrustDocument
+    from attest.core.trust.root import SigningConfig, TrustedRoot
 
 _FILES = ("trusted_root.json", "signing_config.json", "trust_config.json")
 
@@ -118,8 +118,8 @@ def init(
     with: nothing else vouches for what they answered. Plain http is spoken on loopback only.
     """
     from attest.adapters.sigstore.services import ask_services, is_address
-    from attest.core.trustdocument import TRUST_CONFIG, TrustDocument
-    from attest.core.trustroot import succeed
+    from attest.core.trust.document import TRUST_CONFIG, TrustDocument
+    from attest.core.trust.root import succeed
     from attest.ops.trust import Named, assemble
 
     for option, url in (("--fulcio", fulcio), ("--rekor", rekor), ("--tsa", tsa)):
@@ -182,7 +182,7 @@ def show(file: str, output: str) -> int:
     Says who is believed and who is asked, from when to when, with fingerprints, and warns of windows that have ended,
     begin later, overlap or leave gaps. Warnings do not change the exit code; 2 means that the file is no such document.
     """
-    from attest.core.trustwords import kind_of
+    from attest.core.trust.words import kind_of
 
     content = read_file(file, limit=limits.DOCUMENT)
     document = _read(content, file)
@@ -199,7 +199,7 @@ def show(file: str, output: str) -> int:
 
 
 def _lines(document: TrustDocument, now: datetime) -> Iterator[str]:
-    from attest.core.trustwords import explain, warnings
+    from attest.core.trust.words import explain, warnings
 
     for part in explain(document, now):
         yield click.style(part.title, bold=True)
@@ -215,13 +215,13 @@ def _lines(document: TrustDocument, now: datetime) -> Iterator[str]:
 
 
 def _print_json(document: TrustDocument, now: datetime, more: dict[str, object]) -> None:
-    from attest.core.trustwords import describe
+    from attest.core.trust.words import describe
 
     click.echo(json_text({**describe(document, now), **more}))
 
 
 def _read(content: bytes, file: str) -> TrustDocument:
-    from attest.core.trustdocument import TrustInvalid, read_trust
+    from attest.core.trust.document import TrustInvalid, read_trust
 
     try:
         return read_trust(content)
@@ -238,7 +238,7 @@ def _root_in(file: str) -> TrustedRoot:
 
 
 def _key(file: str | None) -> PublicKey | None:
-    from attest.core.trustanswers import AnswerInvalid, read_key
+    from attest.core.trust.answers import AnswerInvalid, read_key
 
     if file is None:
         return None
@@ -262,7 +262,7 @@ def _refuse_existing(targets: Sequence[Path]) -> None:
 
 
 def _write(targets: Sequence[Path], root: TrustedRoot, signing: SigningConfig) -> None:
-    from attest.core.trustdocument import config_document, root_document, signing_document, write_trust
+    from attest.core.trust.document import config_document, root_document, signing_document, write_trust
 
     folder = targets[0].parent
     try:

@@ -1,7 +1,7 @@
 """Copy an image with everything that is attached to it, so that it may be broken off anywhere and done again.
 
-What there is to copy is found out first, and the steps follow from it (`attest.core.copyplan`). Each step looks whether
-it is done already. Blobs flow through in pieces; of manifests one is held at a time for each thread.
+What there is to copy is found out first, and the steps follow from it (`attest.core.promotion.copyplan`). Each step
+looks whether it is done already. Blobs flow through in pieces; of manifests one is held at a time for each thread.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from functools import partial
 from typing import Final
 
 from attest.copyports import CopySource, CopyTarget, Held, Moved
-from attest.core.checkedblob import BlobDiffers, checked
-from attest.core.copyplan import MANIFESTS, CopyInvalid, CopyPlan, Listed, Part, part_of, plan_copy
 from attest.core.oci import Descriptor
+from attest.core.promotion.checkedblob import BlobDiffers, checked
+from attest.core.promotion.copyplan import MANIFESTS, CopyInvalid, CopyPlan, Listed, Part, part_of, plan_copy
 from attest.core.reference import Digest
 from attest.errors import LimitExceeded, StoreError, StoreMisbehaved
 from attest.ops.parallel import each

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from attest.core import limits
-from attest.core.environment import Environment
-from attest.core.environmentdocument import read_environment
+from attest.core.environment.definition import Environment
+from attest.core.environment.document import read_environment
 from attest.errors import DocumentInvalid
 from attest.ops.load import beside
 from attest.ports import ParseDocument, ReadFile

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from attest.core import limits
-from attest.core.imageconfig import ReadConfig, read_config
-from attest.core.imagefacts import ImageFacts, LayerFacts, PlatformFacts
+from attest.core.image.config import ReadConfig, read_config
+from attest.core.image.facts import ImageFacts, LayerFacts, PlatformFacts
+from attest.core.image.stack import Stack, kept_bytes
 from attest.core.oci import Descriptor, Index, Manifest, OciInvalid, Platform, is_buildkit_attestation
 from attest.core.reference import ImageReference
-from attest.core.stack import Stack, kept_bytes
 from attest.errors import LimitExceeded, NotFound, StoreMisbehaved, UsageError
 from attest.ports import ImageSource, LayerStore, ReadLayer, ReadRpmDatabase
 

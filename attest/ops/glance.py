@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from attest.core.imagefacts import ImageFacts
-from attest.core.layercontent import LayerContent
+from attest.core.image.facts import ImageFacts
+from attest.core.image.layercontent import LayerContent
 from attest.core.oci import Descriptor
 from attest.core.reference import Digest
 from attest.ops.facts import Readers, gather_facts

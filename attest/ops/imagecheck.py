@@ -8,8 +8,8 @@ from datetime import datetime
 
 from attest.core.contract import BuildClaim, Contract, check_image
 from attest.core.contract.case import on_platform
-from attest.core.finding import Lock, Report
-from attest.core.imagefacts import ImageFacts
+from attest.core.contract.finding import Lock, Report
+from attest.core.image.facts import ImageFacts
 from attest.core.reference import Digest
 from attest.ops.facts import Progress, Readers, gather_facts, quiet
 from attest.ops.glance import glance

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from attest.core import limits
-from attest.core.buildfacts import FactsInvalid
 from attest.core.contract import BuildClaim, read_claim
 from attest.core.envelope import EnvelopeInvalid, read_bundle, read_envelope
+from attest.core.lane.buildfacts import FactsInvalid
 from attest.core.oci import Index, Manifest, is_buildkit_attestation
 from attest.core.predicates import PROVENANCE_V02, PROVENANCE_V1
 from attest.core.reference import Digest, ImageReference

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from attest.core.ledger import Breach, Chain, Head, Record, RecordInvalid, Unread, breaches, head_of, read_record
+from attest.core.ledger.chain import Breach, Chain, Head, Record, RecordInvalid, Unread, breaches, head_of, read_record
 from attest.errors import DocumentInvalid
 from attest.ledgerports import Ledger
 

@@ -8,8 +8,8 @@ from typing import Final, assert_never
 
 from attest.copyports import Held
 from attest.core import limits
-from attest.core.ledger import Record, breaches, head_of
-from attest.core.ledgerhead import (
+from attest.core.ledger.chain import Record, breaches, head_of
+from attest.core.ledger.head import (
     TAGS,
     HeadInvalid,
     SignedHead,

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from attest.copyports import CopyStore
-from attest.core.copyplan import CopyPlan
 from attest.core.envelope import EnvelopeInvalid, read_bundle
 from attest.core.evaluate import Remembered
 from attest.core.policy import Policy
 from attest.core.predicates import SUMMARY
-from attest.core.promotion import Place, TagFormat, commit_of
+from attest.core.promotion.copyplan import CopyPlan
+from attest.core.promotion.destination import Place, TagFormat, commit_of
 from attest.core.reference import Digest, ImageReference, TagReferences, digest_of
 from attest.core.release import StoredImage
 from attest.core.statement import read_statement

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from attest.core import limits
-from attest.core.buildfacts import BuildFacts, FactsInvalid, merge, read_metadata, read_provenance
+from attest.core.lane.buildfacts import BuildFacts, FactsInvalid, merge, read_metadata, read_provenance
+from attest.core.lane.provenance import ProvenanceInvalid, Recipe, diff_ids, is_built_on, provenance, used
 from attest.core.oci import (
     Descriptor,
     Index,
@@ -16,7 +17,6 @@ from attest.core.oci import (
     config_platform,
     is_buildkit_attestation,
 )
-from attest.core.provenance import ProvenanceInvalid, Recipe, diff_ids, is_built_on, provenance, used
 from attest.core.reference import Digest, ImageReference, LayoutImage, RegistryImage, digest_of
 from attest.core.statement import Context, StatementInvalid, read_statement
 from attest.core.strictjson import Json

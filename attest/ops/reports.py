@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from attest.core.lane.testreport import Judged
+from attest.core.lane.testresult import judged_predicate, report_resource
 from attest.core.reference import Digest, ImageReference
 from attest.core.strictjson import Json
-from attest.core.testreport import Judged
-from attest.core.testresult import judged_predicate, report_resource
 from attest.ops.parallel import each
 from attest.ports import Store
 

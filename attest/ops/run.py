@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from attest.core.link import Step, link
-from attest.core.observation import ObservationRefused, Seen, match, unchanged
-from attest.core.outcome import Decided, Ended, decide
+from attest.core.lane.link import Step, link
+from attest.core.lane.observation import ObservationRefused, Seen, match, unchanged
+from attest.core.lane.outcome import Decided, Ended, decide
+from attest.core.lane.testreport import Empty, Judged, judge
 from attest.core.reference import Digest
 from attest.core.secrets import find_secret
 from attest.core.strictjson import Json
-from attest.core.testreport import Empty, Judged, judge
 from attest.errors import DocumentInvalid, NotObserved, UsageError
 from attest.ports import Clock, Observe, ReadReports, RecordArtifacts, RunCommand
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from attest.core.envelope import pae, read_bundle, write_bundle
-from attest.core.identitytoken import TokenClaims, disagreements
+from attest.core.lane.identitytoken import TokenClaims, disagreements
 from attest.core.oci import IN_TOTO, Descriptor
 from attest.core.predicates import result_of
 from attest.core.reference import Digest, ImageReference, digest_of

@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from attest.core.keys import PublicKey
-from attest.core.rootwindow import Window
-from attest.core.trustanswers import (
+from attest.core.trust.answers import (
     AnswerInvalid,
     Chain,
     check_certificate_chain,
@@ -20,7 +19,7 @@ from attest.core.trustanswers import (
     read_trust_bundle,
     same_key,
 )
-from attest.core.trustroot import (
+from attest.core.trust.root import (
     Authority,
     Selector,
     Service,
@@ -31,6 +30,7 @@ from attest.core.trustroot import (
     log_of,
     origin_of,
 )
+from attest.core.trust.window import Window
 from attest.errors import ServiceFailed, UsageError
 
 _T = TypeVar("_T")

@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from attest.core.factsdocument import facts_schema, read_facts
+from attest.core.image.factsdocument import facts_schema, read_facts
 from tests.cli.scene import Scene
 from tests.project import ROOT
 

@@ -18,10 +18,10 @@ from attest.adapters.reports import read_report
 from attest.cli import layerprogress
 from attest.core.contract import schema as contract_schema
 from attest.core.contract.table import BY_ID
-from attest.core.factsdocument import facts_schema
-from attest.core.imagelock import lock_schema
+from attest.core.image.factsdocument import facts_schema
+from attest.core.lane.testreport import Outcome
+from attest.core.lock.locking import lock_schema
 from attest.core.oci import Platform
-from attest.core.testreport import Outcome
 from attest.ops.facts import Progress
 from tests.cli.imagechecks import (
     APPLICATION,

@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from attest.core.diffdocument import diff_schema
+from attest.core.image.diffdocument import diff_schema
 from tests.cli.locked_images import APP, BASE, BROKEN, CONFIG, NANO, write_image
 from tests.cli.running import Ended
 from tests.cli.scene import Scene, open_layout

@@ -10,8 +10,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from attest.core.driftdocument import drift_schema
-from attest.core.imagelock import lock_schema, read_lock
+from attest.core.lock.driftdocument import drift_schema
+from attest.core.lock.locking import lock_schema, read_lock
 from attest.core.reference import digest_of
 from tests.cli.locked_images import APP, BASE, BROKEN, CONFIG, CONTRACT, NANO, write_image
 from tests.cli.running import Ended

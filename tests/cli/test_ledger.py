@@ -12,7 +12,7 @@ from unittest import mock
 
 import pytest
 
-from attest.core.ledger import Record, Unread, hash_of, read_record
+from attest.core.ledger.chain import Record, Unread, hash_of, read_record
 from attest.ops.ledger import check, read_lines
 from tests.cli.running import Ended, attest, spawn
 from tests.ledger.places import Place, entry, fill
@@ -439,8 +439,8 @@ def test_many_strangers_do_not_hide_a_head(desk: Desk) -> None:
     from attest.adapters.clock import SystemClock
     from attest.cli.signers import open_signer
     from attest.cli.stores import Connection, Stores
-    from attest.core.ledger import Head
-    from attest.core.ledgerhead import SignedHead, write_head
+    from attest.core.ledger.chain import Head
+    from attest.core.ledger.head import SignedHead, write_head
     from attest.core.reference import LayoutTag
     from attest.ops import ledgerhead
     from attest.ops.ledgerhead import keep_head

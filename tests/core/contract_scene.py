@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from attest.adapters.documents import parse_document
 from attest.core.contract import BuildClaim, Contract, check_image, read_contract
-from attest.core.finding import CheckResult, Finding, Report, Standing
-from attest.core.imagefacts import (
+from attest.core.contract.finding import CheckResult, Finding, Report, Standing
+from attest.core.image.facts import (
     Account,
     Base,
     FileFacts,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from attest.core.imagefacts import PlatformFacts
-from attest.core.imagelock import ContractLock, Drift, LockedContract, compare, make_lock
+from attest.core.image.facts import PlatformFacts
+from attest.core.lock.locking import ContractLock, Drift, LockedContract, compare, make_lock
 from attest.core.reference import digest_of
 from tests.core.make_image import Layer, dpkg, image, whole
 from tests.layerstacks import File

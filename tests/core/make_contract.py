@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from attest.core.contractreport import Checked, Input, Role, Tool
-from attest.core.finding import (
+from attest.core.contract.finding import (
     Check,
     CheckResult,
     Exemption,
@@ -20,6 +19,7 @@ from attest.core.finding import (
     Standing,
     Use,
 )
+from attest.core.contract.report import Checked, Input, Role, Tool
 from attest.core.oci import Platform
 from attest.core.reference import Digest
 

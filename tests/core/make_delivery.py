@@ -26,10 +26,10 @@ from attest.core.delivery.records import (
 )
 from attest.core.delivery.services import RecordedService, record_services
 from attest.core.delivery.verdicts import Decision, RecordedPolicy, RecordedVerdict, RecordedWaiver
-from attest.core.health import ProbeResult
-from attest.core.ledger import Entry, Head, Record, head_of, next_record
+from attest.core.environment.health import ProbeResult
+from attest.core.environment.targets import Instance, Match, Observed, RunState
+from attest.core.ledger.chain import Entry, Head, Record, head_of, next_record
 from attest.core.reference import Digest, RegistryImage, Repository
-from attest.core.targets import Instance, Match, Observed, RunState
 from tests.core.make import NOW, digest
 
 ENVIRONMENT: Final = "staging"

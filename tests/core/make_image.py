@@ -7,13 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attest.core.imageconfig import read_config
-from attest.core.imagefacts import ImageFacts, LayerFacts, PlatformFacts
-from attest.core.layercontent import LayerContent
+from attest.core.image.config import read_config
+from attest.core.image.facts import ImageFacts, LayerFacts, PlatformFacts
+from attest.core.image.layercontent import LayerContent
+from attest.core.image.stack import Stack, kept_bytes
+from attest.core.image.tarball import Member, TarReader
 from attest.core.oci import INDEX, MANIFEST, Descriptor, Manifest
 from attest.core.reference import digest_of
-from attest.core.stack import Stack, kept_bytes
-from attest.core.tarball import Member, TarReader
 from tests.layerstacks import File, tar
 
 Layer = tuple[str, Sequence[File]]

@@ -30,8 +30,8 @@ from attest.core.delivery.verdicts import (
     RecordedRefusal,
     RecordedVerdict,
 )
+from attest.core.environment.targets import Match
 from attest.core.reference import RegistryImage
-from attest.core.targets import Match
 from attest.core.verdict import Reason, State
 from tests.core.make import NOW, digest
 from tests.core.make_delivery import Book, planned, release, seen, verdict

@@ -11,8 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from attest.core.rootwindow import Window
-from attest.core.trustroot import (
+from attest.core.trust.root import (
     Authority,
     Log,
     Selector,
@@ -24,6 +23,7 @@ from attest.core.trustroot import (
     log_of,
     origin_of,
 )
+from attest.core.trust.window import Window
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 START = datetime(2026, 1, 1, tzinfo=UTC)

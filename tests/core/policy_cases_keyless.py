@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from attest.core.trustdocument import root_document, write_trust
+from attest.core.trust.document import root_document, write_trust
 from tests.core import make_trust
 from tests.core.policy_cases import PROVENANCE, right_files
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.core.buildfacts import BuildFacts, FactsInvalid, Material, merge, read_metadata, read_provenance
+from attest.core.lane.buildfacts import BuildFacts, FactsInvalid, Material, merge, read_metadata, read_provenance
 from attest.core.predicates import PROVENANCE_V02, PROVENANCE_V1, TEST_RESULT, Source
 from tests.core.make import digest
 

@@ -8,10 +8,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from attest.core.diffdocument import diff_document, diff_schema
-from attest.core.driftdocument import Action, drift_document, drift_schema
-from attest.core.imagediff import diff_images
-from attest.core.imagelock import compare
+from attest.core.image.diff import diff_images
+from attest.core.image.diffdocument import diff_document, diff_schema
+from attest.core.lock.driftdocument import Action, drift_document, drift_schema
+from attest.core.lock.locking import compare
 from tests.core.locks import APP, BASE, CONFIG, CONTRACT, GOOD, broken, lock
 from tests.core.make_image import dpkg, image, whole
 from tests.layerstacks import File

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.core.checkedblob import BlobDiffers, checked
 from attest.core.oci import Descriptor
+from attest.core.promotion.checkedblob import BlobDiffers, checked
 from attest.core.reference import digest_of
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attest.core.contract import check_image
+from attest.core.contract.finding import LOCK_DRIFT, CheckResult, Finding, FoundLayer, Outcome, Standing, Use
 from attest.core.contract.table import CHECKS
-from attest.core.finding import LOCK_DRIFT, CheckResult, Finding, FoundLayer, Outcome, Standing, Use
-from attest.core.imagefacts import BuildStep, Place, SecretFound
+from attest.core.image.facts import BuildStep, Place, SecretFound
 from attest.core.oci import Platform
 from attest.core.statement import format_time
 from tests.core.contract_cases import RIGHT

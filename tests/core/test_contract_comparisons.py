@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from attest.core.buildfacts import FactsInvalid
 from attest.core.contract import BuildClaim, read_claim
-from attest.core.finding import Standing
-from attest.core.imagefacts import Base, Kind, ShadowedFile, Sizes
+from attest.core.contract.finding import Standing
+from attest.core.image.facts import Base, Kind, ShadowedFile, Sizes
+from attest.core.lane.buildfacts import FactsInvalid
 from attest.core.predicates import PROVENANCE_V02, PROVENANCE_V1
 from attest.core.reference import Digest
 from tests.core.contract_scene import (

@@ -9,8 +9,8 @@ import pytest
 
 from attest.core.contract.command import is_shell_form
 from attest.core.contract.fields import OCI_LABELS
-from attest.core.finding import Standing
-from attest.core.imagefacts import Healthcheck, View
+from attest.core.contract.finding import Standing
+from attest.core.image.facts import Healthcheck, View
 from tests.core.contract_scene import (
     GOOD,
     LABELS,

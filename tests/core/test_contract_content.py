@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from attest.core.finding import Standing
-from attest.core.imagefacts import Kind, Password, Place, PlatformFacts, SecretFound, View
+from attest.core.contract.finding import Standing
+from attest.core.image.facts import Kind, Password, Place, PlatformFacts, SecretFound, View
 from tests.core.contract_scene import (
     GOOD,
     account,

@@ -18,9 +18,9 @@ from attest.core.contract import Contract, read_contract, schema
 from attest.core.contract.check import FUNCTIONS
 from attest.core.contract.document import ContractDocument
 from attest.core.contract.fields import OCI_LABELS, Demanded, Ports, parse_ports
+from attest.core.contract.finding import LOCK_DRIFT, Exemption
 from attest.core.contract.signals import is_catchable, signal_number
 from attest.core.contract.table import BY_ID, CHECKS
-from attest.core.finding import LOCK_DRIFT, Exemption
 from attest.core.reference import digest_of
 from attest.errors import EXIT_USAGE, DocumentInvalid
 from tests.core.contract_cases import CASES, RIGHT, wrong

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attest.core.contract import BuildClaim
-from attest.core.finding import Report, SharedAs, Standing
+from attest.core.contract.finding import Report, SharedAs, Standing
 from attest.core.reference import Digest
 from tests.core.contract_scene import AMD, ARM, GOOD, check, claim, diff_of, image, messages, of, places
 

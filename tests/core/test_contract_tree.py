@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from attest.core.contract.glob import GlobInvalid, compile_path_glob
 from attest.core.contract.tree import Tree
-from attest.core.imagefacts import FileFacts, Kind
+from attest.core.image.facts import FileFacts, Kind
 from tests.core.contract_scene import file, folder, link
 
 USRMERGE = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from attest.core.contractjunit import JunitCase, JunitOutcome, junit
-from attest.core.finding import FoundLayer, Standing
+from attest.core.contract.finding import FoundLayer, Standing
+from attest.core.contract.junit import JunitCase, JunitOutcome, junit
 from attest.core.reference import Digest
 from tests.core.make_contract import SETID, USER, checked, everything, finding, result
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from attest.core.contractreport import Checked, Ending, document, ending, endings, remedies
-from attest.core.finding import Standing
+from attest.core.contract.finding import Standing
+from attest.core.contract.report import Checked, Ending, document, ending, endings, remedies
 from tests.core.make_contract import (
     AMD,
     ARM,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from attest.core.contractreport import Checked
-from attest.core.contractresult import NotDecided, contract_result, reasons
-from attest.core.finding import Check, ExemptionUse, Standing, Use
+from attest.core.contract.finding import Check, ExemptionUse, Standing, Use
+from attest.core.contract.report import Checked
+from attest.core.contract.result import NotDecided, contract_result, reasons
 from attest.core.predicates import TEST_RESULT, result_of
 from tests.core.make_contract import ARM, EXEMPTION, SETID, USED, USER, checked, everything, finding, result
 

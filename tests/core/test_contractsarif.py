@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft4Validator
 
-from attest.core.contractreport import Checked
-from attest.core.contractsarif import FINGERPRINT, SARIF_SCHEMA, sarif
-from attest.core.finding import FoundLayer, Standing
+from attest.core.contract.finding import FoundLayer, Standing
+from attest.core.contract.report import Checked
+from attest.core.contract.sarif import FINGERPRINT, SARIF_SCHEMA, sarif
 from attest.core.reference import Digest
 from tests.core.make_contract import ARM, DRIFT, SETID, TIME, USER, checked, everything, finding, result
 from tests.project import ROOT

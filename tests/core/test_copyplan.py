@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attest.core import oci
-from attest.core.copyplan import (
+from attest.core.oci import Descriptor, Index, Manifest
+from attest.core.promotion.copyplan import (
     FOREIGN_LAYERS,
     NESTING,
     CopyInvalid,
@@ -22,7 +23,6 @@ from attest.core.copyplan import (
     part_of,
     plan_copy,
 )
-from attest.core.oci import Descriptor, Index, Manifest
 from attest.core.reference import Digest
 from attest.core.referrers import fallback_tag, legacy_tag
 from tests.core import make

@@ -33,10 +33,10 @@ from attest.core.delivery.records import (
 from attest.core.delivery.services import record_services
 from attest.core.delivery.verdicts import ROOM, Decision, RecordedVerdict, record_verdict
 from attest.core.delivery.view import history_document, rest_in_words, status
-from attest.core.health import Health, ProbeResult
-from attest.core.ledger import next_record
+from attest.core.environment.health import Health, ProbeResult
+from attest.core.environment.targets import Match
+from attest.core.ledger.chain import next_record
 from attest.core.policy import Policy
-from attest.core.targets import Match
 from attest.core.verdict import ImageVerdict, Refused
 from tests.core import make
 from tests.core.make import NOW, digest

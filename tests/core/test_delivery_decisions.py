@@ -27,7 +27,7 @@ from attest.core.delivery.records import (
     Trigger,
 )
 from attest.core.delivery.verdicts import why
-from attest.core.environment import (
+from attest.core.environment.definition import (
     Environment,
     EnvironmentService,
     ExecProbe,
@@ -35,11 +35,11 @@ from attest.core.environment import (
     HookTarget,
     LedgerPlace,
 )
-from attest.core.environmentfields import LedgerUrl
-from attest.core.health import Health, ProbeResult, ProbeRule
+from attest.core.environment.fields import LedgerUrl
+from attest.core.environment.health import Health, ProbeResult, ProbeRule
+from attest.core.environment.targets import Instance, Observed, RunState
 from attest.core.reference import LayoutImage, RegistryImage, Repository
 from attest.core.releasedocument import ReleaseFile, Service
-from attest.core.targets import Instance, Observed, RunState
 from attest.core.verdict import Refused
 from attest.errors import UsageError
 from tests.core import make, make_delivery

@@ -15,7 +15,7 @@ from attest.core.delivery.events import CloudEvent, default_source, events, purl
 from attest.core.delivery.fold import fold
 from attest.core.delivery.records import Applying, Kind, Observation, Probing
 from attest.core.delivery.services import RecordedService
-from attest.core.targets import Match
+from attest.core.environment.targets import Match
 from attest.core.verdict import State
 from tests.core.make import NOW
 from tests.core.make_delivery import ENVIRONMENT, Book, release, seen, verified

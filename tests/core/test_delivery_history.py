@@ -33,7 +33,7 @@ from attest.core.delivery.records import (
     Unfrozen,
 )
 from attest.core.delivery.verdicts import Decision
-from attest.core.ledger import Entry
+from attest.core.ledger.chain import Entry
 from tests.core.make import NOW, digest
 from tests.core.make_delivery import (
     ENVIRONMENT,

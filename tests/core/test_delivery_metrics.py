@@ -15,7 +15,7 @@ from attest.core.delivery.metrics import Family, Shape, Value, metrics, unbeliev
 from attest.core.delivery.records import Frozen, Kind, Observation, RollbackUndecided, Trigger
 from attest.core.delivery.verdicts import Decision
 from attest.core.delivery.view import status
-from attest.core.targets import Match, Observed
+from attest.core.environment.targets import Match, Observed
 from tests.core.make import NOW, digest
 from tests.core.make_delivery import ENVIRONMENT, Book, release, seen, verified, waiver
 from tests.core.make_story import HOUR, NAMES, Story, about, no, of, story

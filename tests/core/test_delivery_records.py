@@ -42,9 +42,9 @@ from attest.core.delivery.records import (
 )
 from attest.core.delivery.services import DIGESTS, INSTANCES, NAMES, ROOM, record_services
 from attest.core.delivery.verdicts import EVIDENCE, Decision, record_verdict
-from attest.core.health import Health, ProbeResult
-from attest.core.ledger import Entry, Record, next_record
-from attest.core.targets import Instance, Match, Observed, RunState
+from attest.core.environment.health import Health, ProbeResult
+from attest.core.environment.targets import Instance, Match, Observed, RunState
+from attest.core.ledger.chain import Entry, Record, next_record
 from tests.core import make, make_delivery, test_waiver
 from tests.core.make import NOW, digest
 from tests.core.make_delivery import (

@@ -13,8 +13,8 @@ from attest.core.delivery.fold import fold
 from attest.core.delivery.machine import Phase
 from attest.core.delivery.records import Failed, Kind, Observation, Trigger
 from attest.core.delivery.timeline import Incident, Timeline, Trouble, between, timeline, unwell
-from attest.core.health import Health, ProbeResult
-from attest.core.targets import Match, Observed
+from attest.core.environment.health import Health, ProbeResult
+from attest.core.environment.targets import Match, Observed
 from tests.core.make import NOW
 from tests.core.make_delivery import ENVIRONMENT, Book, recorded, release
 from tests.core.make_story import HOUR, Story, about, of, story

@@ -27,7 +27,7 @@ from attest.core.delivery.records import (
 )
 from attest.core.delivery.verdicts import record_verdict
 from attest.core.delivery.view import Event, Status, entries, history_document, status, status_document
-from attest.core.targets import Instance, Match, Observed, RunState
+from attest.core.environment.targets import Instance, Match, Observed, RunState
 from tests.core import make, make_delivery
 from tests.core.make import NOW
 from tests.core.make_delivery import ENVIRONMENT, Book, planned, release, seen

@@ -15,8 +15,8 @@ import jsonschema
 import pytest
 
 from attest.adapters.documents import parse_document
-from attest.core import environmentmodel
-from attest.core.environment import (
+from attest.core.environment import model as environmentmodel
+from attest.core.environment.definition import (
     ComposeTarget,
     Environment,
     ExecProbe,
@@ -26,9 +26,9 @@ from attest.core.environment import (
     KubernetesTarget,
     OneShot,
 )
-from attest.core.environmentdocument import read_environment
-from attest.core.environmentfields import ComposeEngine
-from attest.core.health import ProbeRule
+from attest.core.environment.document import read_environment
+from attest.core.environment.fields import ComposeEngine
+from attest.core.environment.health import ProbeRule
 from attest.core.reference import Repository, digest_of, parse_repository
 from attest.errors import EXIT_USAGE, DocumentInvalid
 from tests.core.environment_cases import CASES, COMPOSE, HOOK, KUBERNETES, RIGHT, wrong

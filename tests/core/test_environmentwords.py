@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from attest.adapters.documents import parse_document
-from attest.core import environmentwords
-from attest.core.environment import Environment
-from attest.core.environmentdocument import read_environment
+from attest.core.environment import words as environmentwords
+from attest.core.environment.definition import Environment
+from attest.core.environment.document import read_environment
 from tests.core.environment_cases import COMPOSE, HOOK, KUBERNETES, RIGHT, wrong
 
 BEFORE, DURING, AFTER = (datetime(year, 1, 1, tzinfo=UTC) for year in (2026, 2027, 2028))

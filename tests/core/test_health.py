@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.core.health import NOT_LOOKED, Health, Look, ProbeResult, ProbeRule, is_settled, timed_out
+from attest.core.environment.health import NOT_LOOKED, Health, Look, ProbeResult, ProbeRule, is_settled, timed_out
 
 RULE = ProbeRule(
     successes=3, timeout=timedelta(seconds=60), interval=timedelta(seconds=1), patience=timedelta(seconds=5)

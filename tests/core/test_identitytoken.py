@@ -1,4 +1,4 @@
-"""`attest.core.identitytoken`: what a token claims, how strictly it is read, and what it confirms of a context."""
+"""`attest.core.lane.identitytoken`: what a token claims, how strictly it is read, and what it confirms of a context."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.core.identitytoken import Disagreement, TokenClaims, TokenInvalid, disagreements, read_token
+from attest.core.lane.identitytoken import Disagreement, TokenClaims, TokenInvalid, disagreements, read_token
 from attest.core.statement import Context
 
 NOW = datetime(2026, 5, 6, 12, 0, 0, tzinfo=UTC)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from attest.core import limits
-from attest.core.accounts import AccountsInvalid, parse_group, parse_passwd
-from attest.core.capabilities import shown_capabilities
-from attest.core.imageconfig import read_config
-from attest.core.imagefacts import REDACTED, Account, Group, Healthcheck, Password, Place
+from attest.core.image.accounts import AccountsInvalid, parse_group, parse_passwd
+from attest.core.image.capabilities import shown_capabilities
+from attest.core.image.config import read_config
+from attest.core.image.facts import REDACTED, Account, Group, Healthcheck, Password, Place
 from attest.core.oci import OciInvalid
 
 DIFF_ID = "sha256:" + "0" * 64

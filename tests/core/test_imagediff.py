@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.core.imagechange import Change
-from attest.core.imagediff import ImageDiff, Section, diff_images
-from attest.core.imagefacts import ImageFacts, PlatformFacts
+from attest.core.image.change import Change
+from attest.core.image.diff import ImageDiff, Section, diff_images
+from attest.core.image.facts import ImageFacts, PlatformFacts
 from attest.errors import Undecided
 from tests.core.locks import APP, BASE, CAPABILITY, CONFIG, GOOD
 from tests.core.make_image import Layer, dpkg, image, whole

@@ -9,9 +9,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from attest.core.finding import LOCK_DRIFT, Lock, Standing
-from attest.core.imagefacts import Sizes
-from attest.core.imagelock import (
+from attest.core.contract.finding import LOCK_DRIFT, Lock, Standing
+from attest.core.image.facts import Sizes
+from attest.core.lock.locked import CHANGING_LABELS
+from attest.core.lock.locking import (
     EVERY_PART,
     ImageLock,
     LockedContract,
@@ -25,7 +26,6 @@ from attest.core.imagelock import (
     update_drift,
     update_lock,
 )
-from attest.core.locked import CHANGING_LABELS
 from attest.core.oci import Platform
 from attest.core.reference import digest_of
 from attest.errors import DocumentInvalid, Undecided, UsageError

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.core.kubernetes import BoundContainer, BoundService, Workload, observe, repository_of
+from attest.core.environment.kubernetes import BoundContainer, BoundService, Workload, observe, repository_of
+from attest.core.environment.targets import Instance, Match, Observed, RunState, compare
 from attest.core.reference import Digest, digest_of, parse_repository
-from attest.core.targets import Instance, Match, Observed, RunState, compare
 
 NEW, OLD = digest_of(b"new"), digest_of(b"old")
 REPOSITORY = "registry.example.org/plex/backend"

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attest.core import limits
-from attest.core.ledger import (
+from attest.core.ledger.chain import (
     GENESIS,
     Breach,
     Chain,

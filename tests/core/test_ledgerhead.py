@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from attest.core.envelope import pae, write_bundle
-from attest.core.ledger import Head, head_of
-from attest.core.ledgerhead import (
+from attest.core.ledger.chain import Head, head_of
+from attest.core.ledger.head import (
     PREDICATE,
     TAGS,
     TYPE,

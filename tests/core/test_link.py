@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from google.protobuf import json_format
 from in_toto_attestation.v1.resource_descriptor_pb2 import ResourceDescriptor
 
-from attest.core.link import LINK, Step, link
+from attest.core.lane.link import LINK, Step, link
 from attest.core.reference import digest_of
 
 STEP = Step(

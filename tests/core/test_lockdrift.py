@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from attest.core.imagefacts import PlatformFacts
-from attest.core.imagelock import Drift, LockedContract, Part, compare, lock_document, make_lock
-from attest.core.imageorigin import Origins
+from attest.core.image.facts import PlatformFacts
+from attest.core.image.origin import Origins
+from attest.core.lock.locking import Drift, LockedContract, Part, compare, lock_document, make_lock
 from attest.core.reference import digest_of
 from tests.core.locks import APP, BASE, CAPABILITY, CONFIG, CONTRACT, GOOD, UPSTREAM, drift, lock, only, told
 from tests.core.make_image import Layer, dpkg, image, whole

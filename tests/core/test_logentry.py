@@ -11,8 +11,8 @@ import pytest
 
 from attest.core.certificate import NotCertified, Uncertified
 from attest.core.envelope import Envelope, read_bundle
-from attest.core.logentry import logged_verifier
 from attest.core.material import LogEntry, read_material
+from attest.core.trust.logentry import logged_verifier
 from tests.sigstore_forge import PAYLOAD, Certificate, Recipe, canonical
 from tests.sigstore_instance import b64
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.core.observation import (
+from attest.core.lane.observation import (
     Observation,
     ObservationRefused,
     Seen,

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.core.outcome import Ended, decide, describe
+from attest.core.lane.outcome import Ended, decide, describe
+from attest.core.lane.testreport import Case, Empty, Format, Judged, Outcome, Report, judge
 from attest.core.predicates import Result
 from attest.core.reference import digest_of
-from attest.core.testreport import Case, Empty, Format, Judged, Outcome, Report, judge
 
 
 def judged(*outcomes: Outcome) -> Judged:

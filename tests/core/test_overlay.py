@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from attest.core.overlay import Entry, LayerInvalid, Overlay, Source
-from attest.core.tarball import Member, MemberType
+from attest.core.image.overlay import Entry, LayerInvalid, Overlay, Source
+from attest.core.image.tarball import Member, MemberType
 
 FILE, FOLDER = MemberType.FILE, MemberType.DIRECTORY
 SYMLINK, HARD_LINK = MemberType.SYMLINK, MemberType.HARD_LINK

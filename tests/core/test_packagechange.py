@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attest.core.image.packagechange import package_changes, parse_purl
 from attest.core.jsonpointer import pointer
-from attest.core.packagechange import package_changes, parse_purl
 
 
 def test_pointers() -> None:

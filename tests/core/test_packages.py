@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from attest.core import limits
-from attest.core.imagefacts import View
-from attest.core.packages.apk import parse_apk
-from attest.core.packages.dpkg import parse_dpkg
-from attest.core.packages.history import Database, Kept, package_history
-from attest.core.packages.installed import Distribution, Installed, PackagesInvalid, package_url, parse_os_release
-from attest.core.packages.node import parse_node
-from attest.core.packages.places import Database as Kind
-from attest.core.packages.places import database_at, size_limit
-from attest.core.packages.python import parse_python
-from attest.core.packages.rpm import parse_headers
+from attest.core.image.facts import View
+from attest.core.image.packages.apk import parse_apk
+from attest.core.image.packages.dpkg import parse_dpkg
+from attest.core.image.packages.history import Database, Kept, package_history
+from attest.core.image.packages.installed import Distribution, Installed, PackagesInvalid, package_url, parse_os_release
+from attest.core.image.packages.node import parse_node
+from attest.core.image.packages.places import Database as Kind
+from attest.core.image.packages.places import database_at, size_limit
+from attest.core.image.packages.python import parse_python
+from attest.core.image.packages.rpm import parse_headers
 
 DEBIAN = Distribution(id="debian", version="12")
 

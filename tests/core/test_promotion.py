@@ -9,7 +9,7 @@ import pytest
 
 from attest.core.policy import Bind, Policy, SourceRule
 from attest.core.predicates import PROVENANCE_V1, TEST_RESULT
-from attest.core.promotion import TAG_FORMAT, Place, check_places, commit_of, parse_tag_format, places
+from attest.core.promotion.destination import TAG_FORMAT, Place, check_places, commit_of, parse_tag_format, places
 from attest.core.reference import Digest, Repository, parse_repository
 from attest.core.verdict import Passed
 from attest.errors import ReferenceInvalid, UsageError

@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 
 from attest.adapters.conditions import compile_condition
-from attest.core.buildfacts import BuildFacts, Material
 from attest.core.contract import read_claim
-from attest.core.oci import OciInvalid
-from attest.core.predicates import PROVENANCE_V1, Source, build_sources
-from attest.core.provenance import (
+from attest.core.lane.buildfacts import BuildFacts, Material
+from attest.core.lane.provenance import (
     BUILD_TYPE,
     ProvenanceInvalid,
     Recipe,
@@ -24,6 +22,8 @@ from attest.core.provenance import (
     provenance,
     used,
 )
+from attest.core.oci import OciInvalid
+from attest.core.predicates import PROVENANCE_V1, Source, build_sources
 from attest.core.reference import RegistryImage, parse_repository
 from attest.core.statement import Context
 from tests.core.make import COMMIT, REPOSITORY, digest

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from attest.core import oci, referrers
+from attest.core.lane.reportartifact import TYPE, read_manifest, report_tag, write_manifest
 from attest.core.oci import Descriptor, Manifest, OciInvalid, parse_manifest
 from attest.core.reference import RegistryTag, digest_of, parse_reference
-from attest.core.reportartifact import TYPE, read_manifest, report_tag, write_manifest
 from tests.core import make
 from tests.core.test_oci import A, B, descriptor, index, manifest, read
 

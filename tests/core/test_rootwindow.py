@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attest.core.certificate import NotCertified, Uncertified
-from attest.core.rootwindow import Authority, Log, Selection, Window, select
+from attest.core.trust.window import Authority, Log, Selection, Window, select
 
 AT = datetime(2026, 7, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

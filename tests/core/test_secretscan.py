@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from attest.core.secretscan import ANCHOR, Span, confirm, find_in_command, find_in_value, redacted
+from attest.core.image.secretscan import ANCHOR, Span, confirm, find_in_command, find_in_value, redacted
 
 BODY = b"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEA"
 TOKEN = "ghp_" + "a1B2c3D4e5" * 4

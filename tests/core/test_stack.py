@@ -12,14 +12,14 @@ import jsonschema
 import pytest
 
 from attest.core import limits
-from attest.core.factsdocument import FactsInvalid, facts_document, facts_json, facts_schema, read_facts
-from attest.core.imageconfig import read_config
-from attest.core.imagefacts import REDACTED, ImageFacts, Kind, LayerFacts, Place, PlatformFacts, View
-from attest.core.layercontent import LayerContent, SecretPlace
+from attest.core.image.config import read_config
+from attest.core.image.facts import REDACTED, ImageFacts, Kind, LayerFacts, Place, PlatformFacts, View
+from attest.core.image.factsdocument import FactsInvalid, facts_document, facts_json, facts_schema, read_facts
+from attest.core.image.layercontent import LayerContent, SecretPlace
+from attest.core.image.stack import Stack, kept_bytes
+from attest.core.image.tarball import Member, TarReader
 from attest.core.oci import MANIFEST, Descriptor, Manifest
 from attest.core.reference import digest_of
-from attest.core.stack import Stack, kept_bytes
-from attest.core.tarball import Member, TarReader
 from attest.errors import LimitExceeded, StoreMisbehaved
 from tests.layerstacks import File, folder, hard_link, symlink, tar
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attest.core import limits
-from attest.core.tarball import Member, MemberType, TarInvalid, TarReader, TarTooLarge
+from attest.core.image.tarball import Member, MemberType, TarInvalid, TarReader, TarTooLarge
 from tests.layerstacks import File, folder, hard_link, symlink, tar
 
 END = bytes(1024)

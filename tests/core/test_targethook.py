@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attest.core.environment.hook import INSTANCES, SCHEMA, Action, HookInvalid, read_answer, write_request
+from attest.core.environment.targets import DesiredImage, RunState
 from attest.core.reference import RegistryImage, digest_of, parse_repository
-from attest.core.targethook import INSTANCES, SCHEMA, Action, HookInvalid, read_answer, write_request
-from attest.core.targets import DesiredImage, RunState
 
 DIGEST = digest_of(b"image")
 ONESHOT = {"backend": False, "migrate": True}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attest.core.environment.targets import Instance, Match, Observed, RunState, compare, describe, drifted
 from attest.core.reference import Digest, digest_of
-from attest.core.targets import Instance, Match, Observed, RunState, compare, describe, drifted
 
 INDEX, MANIFEST, CONFIG, OTHER = (digest_of(name.encode()) for name in ("index", "manifest", "config", "other"))
 NAMES = frozenset({INDEX, MANIFEST, CONFIG})

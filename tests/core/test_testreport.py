@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.core.predicates import Result
-from attest.core.reference import digest_of
-from attest.core.testreport import (
+from attest.core.lane.testreport import (
     Case,
     Counts,
     Coverage,
@@ -25,6 +23,8 @@ from attest.core.testreport import (
     judge,
     parse_percent,
 )
+from attest.core.predicates import Result
+from attest.core.reference import digest_of
 
 P, W, F, S = Outcome.PASSED, Outcome.WARNED, Outcome.FAILED, Outcome.SKIPPED
 OUTCOMES = st.lists(st.sampled_from(Outcome), max_size=12)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attest.core import limits
+from attest.core.lane.testreport import Case, Coverage, Empty, Format, Judged, Outcome, Report, judge
+from attest.core.lane.testresult import image_resource, judged_predicate, report_resource, tool_resource
 from attest.core.predicates import TEST_RESULT, Result, result_of
 from attest.core.reference import digest_of
-from attest.core.testreport import Case, Coverage, Empty, Format, Judged, Outcome, Report, judge
-from attest.core.testresult import image_resource, judged_predicate, report_resource, tool_resource
 from tests.core.make import digest
 
 P, W, F, S = Outcome.PASSED, Outcome.WARNED, Outcome.FAILED, Outcome.SKIPPED

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attest.core.rootwindow import Window
-from attest.core.trustanswers import (
+from attest.core.trust.answers import (
     AnswerInvalid,
     check_certificate_chain,
     check_timestamp_chain,
@@ -22,7 +21,7 @@ from attest.core.trustanswers import (
     read_key,
     read_trust_bundle,
 )
-from attest.core.trustdocument import (
+from attest.core.trust.document import (
     TrustDocument,
     TrustInvalid,
     config_document,
@@ -30,7 +29,8 @@ from attest.core.trustdocument import (
     root_document,
     write_trust,
 )
-from attest.core.trustwords import describe, explain
+from attest.core.trust.window import Window
+from attest.core.trust.words import describe, explain
 from tests.core.make_trust import NOW, chain, checkpoint, key_pem, log, log_key, pem, root, signing
 
 # What cryptography announces to refuse one day (a serial number of 0, say) it reads until then.

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, x448
 
-from attest.core.trustanswers import (
+from attest.core.trust.answers import (
     AnswerInvalid,
     Chain,
     check_certificate_chain,

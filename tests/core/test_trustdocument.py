@@ -14,9 +14,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from sigstore_models.trustroot import v1 as models
 
-from attest.core.rootwindow import Window
 from attest.core.strictjson import Json
-from attest.core.trustdocument import (
+from attest.core.trust.document import (
     SIGNING_CONFIG,
     TRUST_CONFIG,
     TRUSTED_ROOT,
@@ -28,7 +27,8 @@ from attest.core.trustdocument import (
     write_time,
     write_trust,
 )
-from attest.core.trustroot import Selector, log_of
+from attest.core.trust.root import Selector, log_of
+from attest.core.trust.window import Window
 from tests.core.make_trust import NOW, OPEN, START, authority, log, root, rsa_key, service, signing
 
 Change = Callable[[dict[str, Any]], object]

@@ -10,8 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, x448
 
-from attest.core.rootwindow import Window
-from attest.core.trustroot import (
+from attest.core.trust.root import (
     authority_of,
     certificate_bytes,
     certificate_fingerprint,
@@ -25,6 +24,7 @@ from attest.core.trustroot import (
     origin_of,
     succeed,
 )
+from attest.core.trust.window import Window
 from tests.core.make_trust import (
     DAY,
     NOW,

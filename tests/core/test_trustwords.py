@@ -7,15 +7,15 @@ from datetime import timedelta
 
 import pytest
 
-from attest.core.rootwindow import Window
-from attest.core.trustdocument import (
+from attest.core.trust.document import (
     SIGNING_CONFIG,
     TRUST_CONFIG,
     TRUSTED_ROOT,
     TrustDocument,
 )
-from attest.core.trustroot import Authority, Log, Selector, SigningConfig, TrustedRoot, authority_of
-from attest.core.trustwords import Part, describe, explain, kind_of, warnings
+from attest.core.trust.root import Authority, Log, Selector, SigningConfig, TrustedRoot, authority_of
+from attest.core.trust.window import Window
+from attest.core.trust.words import Part, describe, explain, kind_of, warnings
 from tests.core.make_trust import (
     DAY,
     NOW,

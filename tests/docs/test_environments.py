@@ -6,8 +6,14 @@ import json
 import re
 
 from attest.adapters.documents import parse_document
-from attest.core.environment import ComposeTarget, Environment, EnvironmentService, HookTarget, KubernetesTarget
-from attest.core.environmentdocument import (
+from attest.core.environment.definition import (
+    ComposeTarget,
+    Environment,
+    EnvironmentService,
+    HookTarget,
+    KubernetesTarget,
+)
+from attest.core.environment.document import (
     ONESHOT_TIMEOUT,
     PROBE_ATTEMPT,
     PROBE_INTERVAL,
@@ -16,7 +22,8 @@ from attest.core.environmentdocument import (
     TARGET_TIMEOUT,
     read_environment,
 )
-from attest.core.environmentmodel import (
+from attest.core.environment.hook import Action, read_answer, write_request
+from attest.core.environment.model import (
     ComposeDocument,
     EnvironmentDocument,
     HookDocument,
@@ -24,10 +31,9 @@ from attest.core.environmentmodel import (
     ProbeDocument,
     ServiceDocument,
 )
+from attest.core.environment.targets import DesiredImage, Match, RunState, compare
 from attest.core.policydocument import lifetime
 from attest.core.reference import RegistryImage, parse_reference
-from attest.core.targethook import Action, read_answer, write_request
-from attest.core.targets import DesiredImage, Match, RunState, compare
 from tests.project import ROOT
 
 DOCUMENT = (ROOT / "docs" / "environments.md").read_text()

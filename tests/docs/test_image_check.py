@@ -13,10 +13,10 @@ import pytest
 from attest.adapters.conditions import compile_condition
 from attest.adapters.documents import parse_document
 from attest.cli.imagecheck import command
-from attest.core.contractreport import SCHEMA, Ending
-from attest.core.contractresult import contract_result
-from attest.core.contractsarif import FINGERPRINT, sarif
-from attest.core.finding import Outcome, Standing
+from attest.core.contract.finding import Outcome, Standing
+from attest.core.contract.report import SCHEMA, Ending
+from attest.core.contract.result import contract_result
+from attest.core.contract.sarif import FINGERPRINT, sarif
 from tests.cli.test_help import parse
 from tests.core.make_contract import SETID, USED, USER, checked, finding, result
 from tests.project import ROOT

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from attest.core import driftdocument, lockdocument
-from attest.core.diffdocument import SCHEMA as DIFF_SCHEMA
-from attest.core.imagediff import Section
-from attest.core.imagelock import Part
-from attest.core.locked import CHANGING_LABELS
+from attest.core.image.diff import Section
+from attest.core.image.diffdocument import SCHEMA as DIFF_SCHEMA
+from attest.core.lock import document as lockdocument
+from attest.core.lock import driftdocument
+from attest.core.lock.locked import CHANGING_LABELS
+from attest.core.lock.locking import Part
 from tests.cli.locked_images import APP, BASE, CONFIG, CONTRACT, NANO, write_image
 from tests.cli.running import attest
 from tests.docs import console

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from attest import errors
 from attest.adapters.sigstore.trust import SigstoreTrust
 from attest.cli import sign
-from attest.core import identitytoken
+from attest.core.lane import identitytoken
 from attest.errors import AttestError
 from tests.cli.conftest import scene
 from tests.cli.running import clean_environment

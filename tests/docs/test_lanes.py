@@ -10,9 +10,9 @@ import pytest
 from attest.adapters.conditions import compile_condition
 from attest.adapters.documents import parse_document
 from attest.adapters.process import GRACE, TIMED_OUT
-from attest.core.observation import Observation, Seen, describe, read_hook
-from attest.core.outcome import Ended
-from attest.core.outcome import describe as describe_end
+from attest.core.lane.observation import Observation, Seen, describe, read_hook
+from attest.core.lane.outcome import Ended
+from attest.core.lane.outcome import describe as describe_end
 from attest.core.reference import digest_of
 from tests.cli.test_help import parse
 from tests.project import ROOT

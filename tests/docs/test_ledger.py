@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from attest.core.delivery.records import read_delivery
-from attest.core.ledger import Fault, breaches, read_record
-from attest.core.ledgerhead import PREDICATE, TYPE
+from attest.core.ledger.chain import Fault, breaches, read_record
+from attest.core.ledger.head import PREDICATE, TYPE
 from tests.cli.test_help import parse
 from tests.project import ROOT
 

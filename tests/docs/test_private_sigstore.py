@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from ruamel.yaml import YAML
 
-from attest.core.trustwords import Concern
+from attest.core.trust.words import Concern
 from tests.cli.running import clean_environment
 from tests.parts import loopback, web
 from tests.parts.find import PROJECT, require

@@ -8,7 +8,7 @@ import shlex
 import pytest
 
 from attest.cli.options import LONG_TIMEOUT
-from attest.core.promotion import TAG_FORMAT, parse_tag_format
+from attest.core.promotion.destination import TAG_FORMAT, parse_tag_format
 from attest.core.reference import Digest
 from attest.errors import TagTaken, UsageError
 from tests.cli.test_help import parse

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attest.adapters.conditions import compile_condition
 from attest.adapters.documents import parse_document
-from attest.core.provenance import BUILD_TYPE
+from attest.core.lane.provenance import BUILD_TYPE
 from attest.core.releasedocument import read_release
 from tests.project import ROOT
 

@@ -11,9 +11,10 @@ import pytest
 from attest.adapters.conditions import compile_condition
 from attest.adapters.documents import parse_document
 from attest.adapters.reports import read_report
-from attest.core import limits, reportartifact
-from attest.core.testreport import Empty, Format, judge
-from attest.core.testresult import judged_predicate, report_resource
+from attest.core import limits
+from attest.core.lane import reportartifact
+from attest.core.lane.testreport import Empty, Format, judge
+from attest.core.lane.testresult import judged_predicate, report_resource
 from tests.project import ROOT
 
 DOCUMENT = (ROOT / "docs" / "reports.md").read_text()
@@ -69,7 +70,7 @@ def test_the_limits_are_those_of_the_code() -> None:
 
 def test_the_fields_are_those_that_are_written() -> None:
     """Every field of ours that the code writes is explained, and no other."""
-    code = (ROOT / "attest" / "core" / "testresult.py").read_text()
+    code = (ROOT / "attest" / "core" / "lane" / "testresult.py").read_text()
     assert set(re.findall(r"attest_\w+", DOCUMENT)) == set(re.findall(r'"(attest_\w+)"', code))
     assert f"`{reportartifact.TYPE}`" in DOCUMENT
 

@@ -14,7 +14,7 @@ import psycopg
 
 from attest.adapters.ledger import Address, Engine, create_ledger, open_ledger, parse_address
 from attest.adapters.ledger.sqlledger import SqlLedger
-from attest.core.ledger import Entry, Record
+from attest.core.ledger.chain import Entry, Record
 from tests.core.make import NOW
 
 TRIGGERS: Final = {

@@ -17,7 +17,7 @@ import pytest
 
 from attest.adapters.clock import SystemClock
 from attest.adapters.ledger.sqlledger import SqlLedger
-from attest.core.ledger import Record
+from attest.core.ledger.chain import Record
 from attest.core.statement import format_time
 from attest.errors import LeaseHeld, LeaseLost, LedgerUnreachable
 from tests.ledger.places import Place, entry, numbers

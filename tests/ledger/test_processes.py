@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from attest.core.ledger import Record, breaches
+from attest.core.ledger.chain import Record, breaches
 from attest.errors import LedgerUnreachable
 from tests.ledger.places import Place, entry, fill
 from tests.parts import postgres as postgres_part
@@ -89,7 +89,7 @@ def test_making_it_at_once_makes_one(place: Place) -> None:
     code = (
         "import sys; from attest.adapters.clock import SystemClock as C;"
         "from attest.adapters.ledger import create_ledger as c, parse_address as p;"
-        "from attest.core.ledger import Entry as E;"
+        "from attest.core.ledger.chain import Entry as E;"
         "c(p(sys.argv[1]), clock=C()).append(E(type='made', environment='e', actor='a', payload={}))"
     )
     started = [subprocess.Popen([sys.executable, "-c", code, place.url], cwd=PROJECT) for _ in range(WRITERS)]

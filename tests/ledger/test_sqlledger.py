@@ -11,7 +11,7 @@ import pytest
 
 from attest.adapters.ledger.migrations import LATEST
 from attest.adapters.ledger.sqlledger import SqlLedger
-from attest.core.ledger import GENESIS, Fault, Record, breaches, hash_of, head_of, read_record, write_record
+from attest.core.ledger.chain import GENESIS, Fault, Record, breaches, hash_of, head_of, read_record, write_record
 from attest.errors import LedgerAbsent, LedgerBroken, LedgerMisbehaved
 from tests.core.make import NOW
 from tests.ledger.places import Place, SetClock, entry, fill, numbers

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from attest.adapters.clock import SystemClock
 from attest.adapters.ledger import open_ledger, parse_address
-from attest.core.ledger import Entry
+from attest.core.ledger.chain import Entry
 
 
 def write(url: str, name: str, count: int) -> None:

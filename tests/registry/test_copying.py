@@ -10,8 +10,9 @@ import pytest
 
 from attest.adapters.registry import Access, RegistryStore
 from attest.copyports import Moved
-from attest.core import copyplan, limits, oci
-from attest.core.copyplan import CopyPlan
+from attest.core import limits, oci
+from attest.core.promotion import copyplan
+from attest.core.promotion.copyplan import CopyPlan
 from attest.core.reference import Digest, RegistryImage, digest_of
 from attest.core.referrers import fallback_tag, legacy_tag, own_tag
 from attest.errors import AttestError, LimitExceeded, NotFound, NotPublished, StoreError, StoreMisbehaved, TagTaken

@@ -8,9 +8,9 @@ import pytest
 
 from attest.adapters.registry import Access, RegistryStore
 from attest.core import limits
+from attest.core.lane.reportartifact import TYPE, report_tag, write_manifest
 from attest.core.oci import MANIFEST
 from attest.core.reference import RegistryImage, digest_of
-from attest.core.reportartifact import TYPE, report_tag, write_manifest
 from attest.errors import LimitExceeded, NotFound, NotPublished, StoreError, StoreMisbehaved, Undecided
 from attest.ports import Attached
 from tests.parts.registry import Registry

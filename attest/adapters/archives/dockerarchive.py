@@ -15,7 +15,7 @@ from typing import Final
 
 from attest.adapters.archives.files import ArchiveFile
 from attest.core import limits, oci
-from attest.core.imageconfig import read_config
+from attest.core.image.config import read_config
 from attest.core.reference import Digest, digest_of
 from attest.core.strictjson import Json, JsonInvalid, loads
 from attest.errors import LimitExceeded, NotFound, ReferenceInvalid, StoreMisbehaved

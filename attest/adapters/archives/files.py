@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from typing import Final, Self
 
-from attest.core.tarball import MemberType, TarInvalid, TarReader, TarTooLarge
+from attest.core.image.tarball import MemberType, TarInvalid, TarReader, TarTooLarge
 from attest.errors import AccessDenied, LimitExceeded, NotFound, StoreError, StoreMisbehaved
 
 _PIECE: Final = 1024 * 1024

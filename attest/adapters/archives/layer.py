@@ -16,10 +16,10 @@ from typing import Final
 from attest.adapters.archives.compression import CHUNK, uncompressed
 from attest.adapters.archives.search import SecretSearch
 from attest.core import limits
-from attest.core.layercontent import LayerContent
+from attest.core.image.layercontent import LayerContent
+from attest.core.image.tarball import Member, MemberType, TarInvalid, TarReader, TarTooLarge
 from attest.core.oci import Descriptor
 from attest.core.reference import Digest
-from attest.core.tarball import Member, MemberType, TarInvalid, TarReader, TarTooLarge
 from attest.errors import LimitExceeded, StoreMisbehaved
 
 _WAITING: Final = 4

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from attest.core import limits
-from attest.core.packages.installed import PackagesInvalid
+from attest.core.image.packages.installed import PackagesInvalid
 
 _MAGIC: Final = b"SQLite format 3\0"
 _MOST: Final = limits.PACKAGES

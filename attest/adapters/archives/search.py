@@ -1,7 +1,7 @@
 """Searching the bytes of an archive for secrets while they pass by, and telling in which member they are.
 
 The archive is searched as a whole, in large pieces: image layers have many small files. A match is looked at again
-within its member alone (`attest.core.secretscan.confirm`), so none is made up of two files.
+within its member alone (`attest.core.image.secretscan.confirm`), so none is made up of two files.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from attest.core.layercontent import SecretPlace
-from attest.core.secretscan import AFTER, ANCHOR, BEFORE, PROGRAMS, confirm
+from attest.core.image.layercontent import SecretPlace
+from attest.core.image.secretscan import AFTER, ANCHOR, BEFORE, PROGRAMS, confirm
 from attest.errors import LimitExceeded
 
 _MOST: Final = 200_000

@@ -1,6 +1,7 @@
 """A namespace of a cluster, through `kubectl`: manifests applied, rollouts waited for, pods listed, commands run there.
 
-That `kubectl` ended with 0 proves nothing about what runs: the pods' own image ids do (`attest.core.kubernetes`).
+That `kubectl` ended with 0 proves nothing about what runs: the pods' own image ids do
+(`attest.core.environment.kubernetes`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from typing import Any, Final
 from attest.adapters.files import read_file, write_file
 from attest.adapters.kubernetes.manifests import MANIFEST, ImagePlace, Manifest, read_manifest
 from attest.adapters.programs import Answer, ask_program, require_success
-from attest.core.environment import EnvironmentService, KubernetesTarget, OneShot
-from attest.core.health import Health, Look
-from attest.core.kubernetes import BoundContainer, BoundService, observe
+from attest.core.environment.definition import EnvironmentService, KubernetesTarget, OneShot
+from attest.core.environment.health import Health, Look
+from attest.core.environment.kubernetes import BoundContainer, BoundService, observe
+from attest.core.environment.targets import DesiredImage, Instance, Observed, RunState
 from attest.core.reference import RegistryImage
 from attest.core.strictjson import JsonInvalid, loads
-from attest.core.targets import DesiredImage, Instance, Observed, RunState
 from attest.errors import AttestError, DocumentInvalid, NotObserved, TargetFailed, UsageError
 
 _SECONDS: Final = 120.0

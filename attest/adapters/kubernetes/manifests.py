@@ -16,7 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
-from attest.core.kubernetes import Role, Workload, repository_of
+from attest.core.environment.kubernetes import Role, Workload, repository_of
 from attest.core.reference import RegistryImage
 from attest.errors import DocumentInvalid
 

@@ -15,8 +15,8 @@ from attest.adapters.layout.directory import LayoutDirectory
 from attest.adapters.layout.look import Catalogue, Look, parse
 from attest.copyports import Held, Moved
 from attest.core import limits
-from attest.core.copyplan import Attachment, CopyInvalid, Listed, Part, newer_name
 from attest.core.oci import Descriptor, Index, Manifest
+from attest.core.promotion.copyplan import Attachment, CopyInvalid, Listed, Part, newer_name
 from attest.core.reference import Digest
 from attest.core.referrers import fallback_tag, merged_index
 from attest.core.strictjson import loads

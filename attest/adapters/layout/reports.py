@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from attest.adapters.layout.directory import LayoutDirectory
 from attest.core import limits, oci
+from attest.core.lane.reportartifact import TYPE, read_manifest, report_tag, write_manifest
 from attest.core.reference import Digest, digest_of
-from attest.core.reportartifact import TYPE, read_manifest, report_tag, write_manifest
 from attest.core.strictjson import loads
 from attest.errors import LimitExceeded, NotFound, NotPublished, StoreMisbehaved
 

@@ -25,7 +25,7 @@ from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, in
 
 from attest.adapters.ledger.address import Engine
 from attest.adapters.ledger.database import Database
-from attest.core.ledger import Entry, Record
+from attest.core.ledger.chain import Entry, Record
 from attest.core.statement import format_time, parse_time
 from attest.errors import LeaseHeld, LeaseLost, LedgerError, LedgerMisbehaved, LedgerUnreachable
 from attest.ports import Clock

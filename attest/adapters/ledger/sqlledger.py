@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Column, Connection, MetaData, Row, Table, Tex
 
 from attest.adapters.ledger.database import Database
 from attest.adapters.ledger.leases import Leases, SqlLease
-from attest.core.ledger import (
+from attest.core.ledger.chain import (
     Chain,
     Entry,
     Head,

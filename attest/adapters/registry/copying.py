@@ -21,8 +21,8 @@ from attest.adapters.registry.streaming import stream_blob
 from attest.adapters.registry.uploading import Uploader
 from attest.copyports import Held, Moved
 from attest.core import limits
-from attest.core.copyplan import Attachment, CopyInvalid, Listed, Part, newer_name
 from attest.core.oci import INDEX, Descriptor
+from attest.core.promotion.copyplan import Attachment, CopyInvalid, Listed, Part, newer_name
 from attest.core.reference import Digest, Repository
 from attest.core.referrers import fallback_tag, is_companion_tag, merged_index, own_tag
 from attest.core.strictjson import loads, shown

@@ -9,9 +9,9 @@ from __future__ import annotations
 from attest.adapters.registry.crew import both
 from attest.adapters.registry.repository import RemoteRepository
 from attest.core import limits
+from attest.core.lane.reportartifact import TYPE, read_manifest, report_tag, write_manifest
 from attest.core.oci import EMPTY_BLOB, MANIFEST, Descriptor, OciInvalid
 from attest.core.reference import Digest, digest_of
-from attest.core.reportartifact import TYPE, read_manifest, report_tag, write_manifest
 from attest.errors import LimitExceeded, NotFound, NotPublished, StoreMisbehaved
 
 

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 from attest.adapters.reports.common import Content, ReportInvalid, tool_name
 from attest.core import limits
+from attest.core.lane.testreport import Coverage, Format
 from attest.core.strictjson import shown
-from attest.core.testreport import Coverage, Format
 
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _CONDITIONS: Final = re.compile(r"[0-9.]{1,20}% ?\(([0-9]{1,9})/([0-9]{1,9})\)")

@@ -6,8 +6,8 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from attest.core import limits
+from attest.core.lane.testreport import Case, Coverage, Format, Outcome
 from attest.core.strictjson import Json, shown
-from attest.core.testreport import Case, Coverage, Format, Outcome
 
 
 class ReportInvalid(ValueError):
@@ -21,7 +21,7 @@ class ReportInvalid(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a report says, as `attest.core.testreport.Report` has it."""
+    """What a report says, as `attest.core.lane.testreport.Report` has it."""
 
     format: Format
     cases: tuple[Case, ...] | None = None

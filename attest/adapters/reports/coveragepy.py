@@ -13,8 +13,8 @@ from attest.adapters.reports.common import (
     an_object,
     tool_name,
 )
+from attest.core.lane.testreport import Coverage, Format
 from attest.core.strictjson import Json
-from attest.core.testreport import Coverage, Format
 
 
 def read_coverage_py(document: Mapping[str, Json]) -> Content:

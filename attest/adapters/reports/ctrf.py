@@ -18,8 +18,8 @@ from attest.adapters.reports.common import (
     joined,
     tool_name,
 )
+from attest.core.lane.testreport import Format, Outcome
 from attest.core.strictjson import Json
-from attest.core.testreport import Format, Outcome
 
 _STATUS: Final[Mapping[str, Outcome]] = {
     "passed": Outcome.PASSED,

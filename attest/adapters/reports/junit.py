@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from attest.adapters.reports.common import Cases, Content, ReportInvalid, joined
+from attest.core.lane.testreport import Format, Outcome
 from attest.core.strictjson import shown
-from attest.core.testreport import Format, Outcome
 
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _FAILING: Final = frozenset({"failure", "error"})

@@ -22,8 +22,8 @@ from attest.adapters.reports.common import (
     joined,
     tool_name,
 )
+from attest.core.lane.testreport import Format, Outcome
 from attest.core.strictjson import Json, shown
-from attest.core.testreport import Format, Outcome
 
 _STATUS: Final = frozenset({"passed", "failed", "timedOut", "skipped", "interrupted"})
 _OUTCOMES: Final = ("expected", "unexpected", "flaky", "skipped")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from attest.adapters.reports.common import Content, ReportInvalid
 from attest.core import limits
+from attest.core.lane.testreport import Report
 from attest.core.reference import digest_of
 from attest.core.strictjson import Json, JsonInvalid, loads, shown
-from attest.core.testreport import Report
 from attest.errors import DocumentInvalid
 
 if TYPE_CHECKING:

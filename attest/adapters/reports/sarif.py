@@ -23,8 +23,8 @@ from attest.adapters.reports.common import (
     joined,
     tool_name,
 )
+from attest.core.lane.testreport import Format, Outcome
 from attest.core.strictjson import Json, shown
-from attest.core.testreport import Format, Outcome
 
 _LEVELS: Final[Mapping[str, Outcome | None]] = {
     "none": None,

@@ -14,8 +14,8 @@ from typing import Final
 
 from attest.adapters.reports.common import Cases, Content, ReportInvalid, joined
 from attest.core import limits
+from attest.core.lane.testreport import Format, Outcome
 from attest.core.strictjson import shown
-from attest.core.testreport import Format, Outcome
 
 _VERSION: Final = re.compile(r"TAP version ([0-9]{1,4})")
 _PLAN: Final = re.compile(r"1\.\.([0-9]{1,9})(?:[ \t]*#.*)?")

@@ -11,8 +11,8 @@ from attest.adapters.sigstore.guard import told
 from attest.core import limits
 from attest.core.keys import KeyInvalid, TrustedKey, public_key
 from attest.core.reference import Digest, digest_of
-from attest.core.rootwindow import Authority, Log, Window
 from attest.core.strictjson import JsonInvalid, loads, shown
+from attest.core.trust.window import Authority, Log, Window
 from attest.errors import DocumentInvalid
 
 if TYPE_CHECKING:

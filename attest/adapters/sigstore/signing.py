@@ -29,7 +29,7 @@ from attest.adapters.sigstore.tokens import Token
 from attest.adapters.sigstore.trust import SigstoreTrust
 from attest.core.certificate import Certificate, NotCertified, Uncertified, read_certificate
 from attest.core.envelope import pae, read_bundle
-from attest.core.identitytoken import TokenClaims
+from attest.core.lane.identitytoken import TokenClaims
 from attest.core.oci import IN_TOTO
 from attest.core.source import normalise_repository
 from attest.core.strictjson import shown

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Final
 from attest.adapters.sigstore.guard import refusing
 from attest.core.certificate import Certificate, Uncertified
 from attest.core.envelope import Envelope, pae
-from attest.core.logentry import logged_verifier
 from attest.core.material import LogEntry, read_checkpoint
+from attest.core.trust.logentry import logged_verifier
 
 if TYPE_CHECKING:
     from cryptography import x509

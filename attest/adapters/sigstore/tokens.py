@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from attest.adapters.files import read_file
 from attest.core import limits
-from attest.core.identitytoken import AUDIENCE, TokenClaims, TokenInvalid, read_token
+from attest.core.lane.identitytoken import AUDIENCE, TokenClaims, TokenInvalid, read_token
 from attest.core.strictjson import JsonInvalid, loads
 from attest.errors import ServiceFailed, TokenAudience, TokenExpired, TokenUnusable, UsageError
 

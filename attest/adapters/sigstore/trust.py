@@ -28,11 +28,11 @@ from attest.adapters.sigstore.timestamps import MOST, timestamped
 from attest.core.certificate import Certified, NotCertified, Uncertified, read_certificate
 from attest.core.envelope import Envelope, EnvelopeInvalid, pae, read_bundle
 from attest.core.keys import KeyInvalid, public_key
-from attest.core.logentry import logged_verifier
 from attest.core.material import LogEntry, Material, read_material
 from attest.core.reference import Digest
-from attest.core.rootwindow import Selection, select
 from attest.core.statement import format_time
+from attest.core.trust.logentry import logged_verifier
+from attest.core.trust.window import Selection, select
 
 if TYPE_CHECKING:
     from cryptography import x509

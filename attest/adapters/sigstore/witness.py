@@ -28,10 +28,10 @@ from attest.adapters.sigstore.trust import SigstoreTrust
 from attest.core.certificate import NotCertified
 from attest.core.envelope import Envelope, EnvelopeInvalid, pae, read_bundle, write_bundle
 from attest.core.keys import TrustedKey
-from attest.core.logentry import logged_verifier
 from attest.core.material import LogEntry, read_checkpoint, read_material
 from attest.core.oci import IN_TOTO
 from attest.core.strictjson import JsonInvalid, loads
+from attest.core.trust.logentry import logged_verifier
 from attest.errors import ServiceFailed, UsageError
 from attest.ports import Signed, Signer
 

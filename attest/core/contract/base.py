@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 from attest.core.contract.case import BASELINE, PROVENANCE, Case, on_platform
 from attest.core.contract.document import BaseParameters
-from attest.core.finding import Finding
-from attest.core.imagefacts import ImageFacts, PlatformFacts
-from attest.core.provenance import is_built_on
+from attest.core.contract.finding import Finding
+from attest.core.image.facts import ImageFacts, PlatformFacts
+from attest.core.lane.provenance import is_built_on
 from attest.core.reference import Digest
 
 LABEL = "org.opencontainers.image.base.digest"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from attest.core.contract.claims import BuildClaim
+from attest.core.contract.finding import Finding, FoundLayer, Lock, Standing
 from attest.core.contract.tree import Tree
-from attest.core.finding import Finding, FoundLayer, Lock, Standing
-from attest.core.imagefacts import ImageFacts, PlatformFacts, Unread, View
+from attest.core.image.facts import ImageFacts, PlatformFacts, Unread, View
 from attest.core.oci import Platform
 from attest.core.reference import Digest
 

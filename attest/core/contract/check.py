@@ -11,10 +11,7 @@ from attest.core.contract import base, configuration, content, overlap, sizes
 from attest.core.contract.case import LOCK, Case
 from attest.core.contract.claims import BuildClaim
 from attest.core.contract.document import Contract
-from attest.core.contract.glob import Glob, compile_glob
-from attest.core.contract.table import CHECKS
-from attest.core.contract.tree import Tree
-from attest.core.finding import (
+from attest.core.contract.finding import (
     LOCK_DRIFT,
     CheckResult,
     Exemption,
@@ -25,7 +22,10 @@ from attest.core.finding import (
     Standing,
     Use,
 )
-from attest.core.imagefacts import ImageFacts
+from attest.core.contract.glob import Glob, compile_glob
+from attest.core.contract.table import CHECKS
+from attest.core.contract.tree import Tree
+from attest.core.image.facts import ImageFacts
 from attest.core.oci import Platform
 from attest.core.statement import format_time
 

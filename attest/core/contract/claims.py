@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from attest.core.buildfacts import read_provenance
+from attest.core.lane.buildfacts import read_provenance
 from attest.core.reference import Digest, is_digest
 from attest.core.strictjson import Json
 
@@ -32,7 +32,7 @@ def read_claim(predicate_type: str, predicate: Mapping[str, Json], *, place: str
     """What a SLSA provenance, attest's own or BuildKit's, says of the build.
 
     Raises:
-        FactsInvalid: it is of another type, or malformed (`attest.core.buildfacts`).
+        FactsInvalid: it is of another type, or malformed (`attest.core.lane.buildfacts`).
     """
     facts = read_provenance(predicate_type, predicate, place=place)
     bases = frozenset(_bases(predicate))

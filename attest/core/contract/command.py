@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from attest.core.contract.tree import Tree
-from attest.core.imagefacts import FileFacts, ImageConfig
+from attest.core.image.facts import FileFacts, ImageConfig
 
 SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "hush", "zsh", "ksh", "mksh", "fish", "csh", "tcsh", "rbash"})
 _COMMAND: Final = re.compile(r"-[A-Za-z]*c[A-Za-z]*")

@@ -14,9 +14,9 @@ from attest.core.contract.case import Case
 from attest.core.contract.command import SHELLS, is_shell_form, program, shown
 from attest.core.contract.document import UserParameters
 from attest.core.contract.fields import Demanded, Ports, parse_ports
+from attest.core.contract.finding import Finding
 from attest.core.contract.glob import Glob
 from attest.core.contract.signals import is_catchable, signal_number
-from attest.core.finding import Finding
 from attest.core.reference import is_digest
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+")

@@ -7,10 +7,10 @@ from typing import Final, TypeVar, assert_never
 
 from attest.core.contract.case import Case
 from attest.core.contract.document import AllowedPaths
+from attest.core.contract.finding import Finding
 from attest.core.contract.glob import Component, Glob, PathSet
 from attest.core.contract.purl import PurlGlob, without_qualifiers
-from attest.core.finding import Finding
-from attest.core.imagefacts import FileFacts, Kind, Password, Place, SecretFound, View
+from attest.core.image.facts import FileFacts, Kind, Password, Place, SecretFound, View
 
 _DEVICES: Final = (Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE)
 

@@ -30,9 +30,9 @@ from attest.core.contract.fields import (
     Workdir,
     or_true,
 )
+from attest.core.contract.finding import Exemption
 from attest.core.contract.table import CHECKS
 from attest.core.document import Document
-from attest.core.finding import Exemption
 from attest.core.model import DocumentModel, read_model, schema_of
 from attest.core.policyfields import Moment, Name, Some, Version
 from attest.core.reference import Digest, digest_of

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from attest.core.contract.base import base_layers, common, diff_ids
 from attest.core.contract.case import CI_IMAGE, PROVENANCE, Case
 from attest.core.contract.document import OverlapParameters
-from attest.core.finding import Finding, FoundLayer, SharedAs, SharedLayer
-from attest.core.imagefacts import PlatformFacts
+from attest.core.contract.finding import Finding, FoundLayer, SharedAs, SharedLayer
+from attest.core.image.facts import PlatformFacts
 
 
 def ci_overlap(case: Case, parameters: OverlapParameters) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from attest.core.contract.glob import Component, Glob, GlobInvalid, compile_glob
-from attest.core.packages.installed import python_name
+from attest.core.image.packages.installed import python_name
 
 _TYPES: Final = ("deb", "apk", "rpm", "pypi", "npm")
 """The types of packages that facts of an image have."""

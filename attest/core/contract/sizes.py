@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 from attest.core.contract.case import BASELINE, LOCK, Case, on_platform
 from attest.core.contract.document import DeltaParameters
-from attest.core.finding import Finding
-from attest.core.imagefacts import LayerFacts
+from attest.core.contract.finding import Finding
+from attest.core.image.facts import LayerFacts
 
 _TOLD = 3
 """Files that a message names."""

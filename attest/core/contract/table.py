@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from attest.core.finding import LOCK_DRIFT, Check
+from attest.core.contract.finding import LOCK_DRIFT, Check
 
 
 def _check(name: str, *aliases: str, why: str, fix: str) -> Check:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Final
 
 from attest.core.contract.glob import Component, Glob
-from attest.core.imagefacts import FileFacts, Kind
+from attest.core.image.facts import FileFacts, Kind
 
 _LINKS: Final = 40
 """Links that are followed for one path, as Linux does it."""

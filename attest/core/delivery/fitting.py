@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from attest.core.delivery.records import DeliveredRelease
-from attest.core.environment import Environment
+from attest.core.environment.definition import Environment
 from attest.core.reference import RegistryImage
 from attest.core.releasedocument import ReleaseFile
 from attest.errors import UsageError

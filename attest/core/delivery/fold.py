@@ -46,7 +46,7 @@ from attest.core.delivery.records import (
 )
 from attest.core.delivery.verdicts import Decision, RecordedPolicy, RecordedVerdict
 from attest.core.evaluate import Remembered
-from attest.core.ledger import Record
+from attest.core.ledger.chain import Record
 
 
 class Fold:

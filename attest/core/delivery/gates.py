@@ -8,7 +8,7 @@ from typing import assert_never
 
 from attest.core.delivery.history import EnvironmentHistory
 from attest.core.delivery.records import Cause, Kind, Planned, Trigger
-from attest.core.environment import Environment
+from attest.core.environment.definition import Environment
 from attest.core.statement import format_time
 
 

@@ -21,8 +21,8 @@ from attest.core.delivery.records import Cause, Held, Kind, Refused, RollbackUnd
 from attest.core.delivery.timeline import Course, Timeline, timeline
 from attest.core.delivery.verdicts import Decision, RecordedImage, RecordedVerdict
 from attest.core.delivery.view import Status
-from attest.core.environment import Environment
-from attest.core.targets import Match
+from attest.core.environment.definition import Environment
+from attest.core.environment.targets import Match
 from attest.core.verdict import State
 
 

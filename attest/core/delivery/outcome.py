@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from attest.core.delivery.machine import Phase
 from attest.core.delivery.records import Stage
-from attest.core.health import Health, ProbeResult
+from attest.core.environment.health import Health, ProbeResult
+from attest.core.environment.targets import Match, Observed, compare
 from attest.core.reference import Digest
-from attest.core.targets import Match, Observed, compare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from attest.core.delivery.machine import Phase
 from attest.core.delivery.records import AnyPayload, Applying, Frozen, Held, Kind, Released, Unfrozen
 from attest.core.delivery.timeline import Course, Timeline, timeline
 from attest.core.delivery.view import Entry, entries
-from attest.core.ledger import Head
+from attest.core.ledger.chain import Head
 
 WIDTH: Final = 880
 """Of the time line, where the deliveries need no more."""

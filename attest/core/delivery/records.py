@@ -18,7 +18,7 @@ from attest.core.canonicaljson import canonical
 from attest.core.delivery.fields import Commit, Image, Line, Moment, Name, Payload, Seq, Sha256, Text
 from attest.core.delivery.services import RecordedService
 from attest.core.delivery.verdicts import RecordedPolicy, RecordedVerdict, RecordedWaiver
-from attest.core.ledger import Entry, Record
+from attest.core.ledger.chain import Entry, Record
 from attest.core.reference import Digest, digest_of
 
 
@@ -370,7 +370,7 @@ def entry_of(payload: AnyPayload, *, environment: str, actor: str) -> Entry:
     """What is to be recorded.
 
     Raises:
-        attest.core.ledger.RecordInvalid: it is larger than a record may be.
+        attest.core.ledger.chain.RecordInvalid: it is larger than a record may be.
     """
     return Entry(type=payload.TYPE, environment=environment, actor=actor, payload=payload.model_dump(mode="json"))
 

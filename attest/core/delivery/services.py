@@ -13,8 +13,8 @@ from typing import Final
 from attest.core import limits
 from attest.core.canonicaljson import canonical
 from attest.core.delivery.fields import DETAIL, Count, Payload, Sha256, Text, clipped
-from attest.core.health import Health, ProbeResult
-from attest.core.targets import Instance, Match, Observed, RunState
+from attest.core.environment.health import Health, ProbeResult
+from attest.core.environment.targets import Instance, Match, Observed, RunState
 
 INSTANCES: Final = 64
 """Instances of one service that are recorded, the first; how many more there were is recorded too."""

@@ -32,8 +32,8 @@ from attest.core.delivery.records import (
     Verified,
 )
 from attest.core.delivery.services import RecordedService
-from attest.core.health import Health
-from attest.core.targets import Match
+from attest.core.environment.health import Health
+from attest.core.environment.targets import Match
 
 
 class Trouble(StrEnum):

@@ -23,11 +23,11 @@ from attest.core.delivery.records import (
     RollbackUndecided,
     Unfrozen,
 )
-from attest.core.environment import Environment
+from attest.core.environment.definition import Environment
+from attest.core.environment.targets import Match, Observed, describe
 from attest.core.reference import RegistryImage
 from attest.core.statement import format_time
 from attest.core.strictjson import Json
-from attest.core.targets import Match, Observed, describe
 
 STATUS: Final = "attest.status/v1"
 HISTORY: Final = "attest.history/v1"

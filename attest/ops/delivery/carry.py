@@ -15,10 +15,10 @@ from attest.core.delivery.machine import Phase
 from attest.core.delivery.outcome import UNCONFIRMED, Outcome, conclude, matches, restarted, unconfirmed
 from attest.core.delivery.records import Applying, Erred, Failed, Kind, Probing, Stage, Succeeded, Superseded
 from attest.core.delivery.services import RecordedService, record_services
-from attest.core.environment import EnvironmentService, OneShot
-from attest.core.health import Health, ProbeResult
+from attest.core.environment.definition import EnvironmentService, OneShot
+from attest.core.environment.health import Health, ProbeResult
+from attest.core.environment.targets import Observed
 from attest.core.reference import Digest
-from attest.core.targets import Observed
 from attest.core.waiver import Allowed
 from attest.errors import (
     AttestError,

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from attest.core.copyplan import FOREIGN_LAYERS
 from attest.core.delivery.records import DeliveredRelease
 from attest.core.evaluate import Remembered
 from attest.core.oci import Descriptor, Manifest
+from attest.core.promotion.copyplan import FOREIGN_LAYERS
 from attest.core.reference import Digest, ImageReference, RegistryImage, Repository
 from attest.core.release import StoredImage
 from attest.core.verdict import Passed, PassedThen, Refused

@@ -14,7 +14,7 @@ from attest.core.delivery.outcome import matches
 from attest.core.delivery.records import Kind, Observation, Planned, Trigger
 from attest.core.delivery.records import Refused as RefusedStep
 from attest.core.delivery.services import record_services
-from attest.core.targets import Match, Observed
+from attest.core.environment.targets import Match, Observed
 from attest.errors import UsageError
 from attest.ops.delivery.deploy import Done, roll_back_owed, verify_and_carry_out
 from attest.ops.delivery.settle import settle

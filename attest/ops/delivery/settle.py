@@ -10,7 +10,7 @@ from attest.core.delivery.outcome import matches
 from attest.core.delivery.records import Erred, Failed, Kind, Observation, Stage, Superseded, Trigger, Verified
 from attest.core.delivery.services import record_services
 from attest.core.delivery.verdicts import record_verdict, why
-from attest.core.targets import Match
+from attest.core.environment.targets import Match
 from attest.core.verdict import Passed, Refused
 from attest.core.waiver import Presented, Waived
 from attest.ops.delivery.carry import carry_out

@@ -11,11 +11,11 @@ from typing import Final
 from attest.core.delivery.fold import Fold
 from attest.core.delivery.history import Delivery, EnvironmentHistory, History
 from attest.core.delivery.records import AnyPayload, DeliveredRelease, DeliveryInvalid, entry_of
-from attest.core.environment import Environment
+from attest.core.environment.definition import Environment
+from attest.core.environment.targets import DesiredImage
 from attest.core.evaluate import Remembered
-from attest.core.ledger import Record, RecordInvalid
+from attest.core.ledger.chain import Record, RecordInvalid
 from attest.core.policy import Policy
-from attest.core.targets import DesiredImage
 from attest.errors import LedgerMisbehaved, LimitExceeded
 from attest.ledgerports import Lease, Ledger
 from attest.ports import Clock, LayerStore

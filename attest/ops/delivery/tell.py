@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from attest.core.delivery.events import CloudEvent, Position
-from attest.core.ledger import Record
+from attest.core.ledger.chain import Record
 from attest.errors import LedgerError
 
 

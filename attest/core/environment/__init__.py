@@ -1,0 +1,1 @@
+"""Where services run: the document that says so, targets, and what was seen there."""

@@ -1,0 +1,1 @@
+"""What a validation lane did, saw and reports: everything that it signs."""

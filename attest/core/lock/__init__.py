@@ -1,0 +1,1 @@
+"""What an image was locked to be, and what has changed since."""

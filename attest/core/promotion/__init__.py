@@ -1,0 +1,1 @@
+"""Where a promotion goes, and what is copied on the way."""

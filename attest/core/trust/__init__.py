@@ -1,0 +1,1 @@
+"""Whom Sigstore's signers ask and its verifiers believe."""
