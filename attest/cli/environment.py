@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from attest.adapters.clock import SystemClock
 from attest.cli.options import format_option
+from attest.cli.schemas import add_schema
 from attest.cli.terminal import escape, json_text
 from attest.errors import EXIT_PASSED
 
@@ -50,23 +51,13 @@ def check(file: str, output: str) -> int:
     return EXIT_PASSED
 
 
-@command.command(
-    "schema",
-    epilog="""\b
-Examples:
-  attest environment schema > environment-v1.json
-""",
-)
-def schema() -> int:
-    """Print the JSON Schema (draft 2020-12) of an environment, for editors.
+def _schema() -> Any:
+    from attest.core.environment.model import schema
 
-    The schema allows some documents that `attest environment check` refuses, for reasons that no schema can give, and
-    never the reverse.
-    """
-    from attest.core.environment import model as environmentmodel
+    return schema()
 
-    click.echo(json_text(environmentmodel.schema()))
-    return EXIT_PASSED
+
+add_schema(command, "environment", of="an environment", schema=_schema)
 
 
 def _lines(file: str, environment: Environment, sections: Iterable[Section]) -> Iterator[str]:

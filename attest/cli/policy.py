@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from attest.adapters.clock import SystemClock
 from attest.cli.options import format_option
+from attest.cli.schemas import add_schema
 from attest.cli.terminal import escape, json_text
 from attest.core.policy import Policy
 from attest.core.statement import format_time
@@ -50,23 +51,13 @@ def check(file: str, output: str) -> int:
     return EXIT_PASSED
 
 
-@command.command(
-    "schema",
-    epilog="""\b
-Examples:
-  attest policy schema > policy-v1.json
-""",
-)
-def schema() -> int:
-    """Print the JSON Schema (draft 2020-12) of a policy, for editors.
+def _schema() -> Any:
+    from attest.core.policymodel import schema
 
-    The schema allows some documents that `attest policy check` refuses, for reasons that no schema can give, and never
-    the reverse.
-    """
-    from attest.core import policymodel
+    return schema()
 
-    click.echo(json_text(policymodel.schema()))
-    return EXIT_PASSED
+
+add_schema(command, "policy", of="a policy", schema=_schema)
 
 
 def _lines(file: str, policy: Policy, sections: Iterable[Section]) -> Iterator[str]:

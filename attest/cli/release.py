@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from attest.adapters.files import read_file, write_file
 from attest.cli.options import format_option, registry_options, repository_option
 from attest.cli.progress import waiting
+from attest.cli.schemas import add_schema
 from attest.cli.stores import Connection, Stores, named_images
 from attest.cli.terminal import escape, json_text
 from attest.core import limits
@@ -123,23 +124,13 @@ def check(file: str, output: str) -> int:
     return EXIT_PASSED
 
 
-@command.command(
-    "schema",
-    epilog="""\b
-Examples:
-  attest release schema > release-v1.json
-""",
-)
-def schema() -> int:
-    """Print the JSON Schema (draft 2020-12) of a release file, for editors.
+def _schema() -> Any:
+    from attest.core.releasedocument import schema
 
-    The schema allows some documents that `attest release check` refuses, for reasons that no schema can give, and
-    never the reverse.
-    """
-    from attest.core import releasedocument
+    return schema()
 
-    click.echo(json_text(releasedocument.schema()))
-    return EXIT_PASSED
+
+add_schema(command, "release", of="a release file", schema=_schema)
 
 
 def _commit(text: str | None) -> str:
