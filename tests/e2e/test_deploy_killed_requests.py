@@ -80,13 +80,13 @@ def test_a_deployment_is_finished_by_the_same_command(scene: Scene, every: int) 
     assert 10 < step < MOST
 
 
-@pytest.mark.parametrize("every", [13, pytest.param(1, marks=slow)])
+@pytest.mark.parametrize("every", [13, pytest.param(3, marks=slow), pytest.param(1, marks=pytest.mark.fuzz, id="each")])
 def test_a_rollback_is_finished_and_goes_no_further(scene: Scene, every: int) -> None:
     """Killed behind any request, `attest rollback` again ends where the first one would have."""
     site = scene.site
     command = ("rollback", ENVIRONMENT, "--wait", "90")
+    assert scene.run("deploy", ENVIRONMENT, *site.images(2)) == 0, scene.said()
     for step in range(every, MOST, every):
-        assert scene.run("deploy", ENVIRONMENT, *site.images(2)) == 0, scene.said()
         assert scene.run("deploy", ENVIRONMENT, *site.images(3)) == 0, scene.said()
         code = scene.run(*command, after=step)
         if code == 0:
