@@ -30,7 +30,7 @@ from tests.parts.twins import Kind, Twins, faults, push_twin
 from tests.parts.web import request as ask
 from tests.project import ROOT
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 TEMPLATES: Final = ROOT / "policies" / "contracts"
 WITHOUT_LAYER: Final = frozenset({"account.empty_password", "account.duplicate_id"})

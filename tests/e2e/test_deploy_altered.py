@@ -17,7 +17,7 @@ from tests.e2e.staging import Staging, push_image, staging
 from tests.parts import docker_registry
 from tests.parts.registry import Registry
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 PARTS = {"bundle": rb'"payload": ?"', "attestation": rb'"digest": ?"sha256:', "image": rb'"digest": ?"sha256:'}
 """What is altered: the evidence, the manifest that attaches it, the manifest of the image; each behind these bytes."""

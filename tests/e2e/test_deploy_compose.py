@@ -24,7 +24,7 @@ from tests.parts.find import lacking
 from tests.parts.images import build_from, push
 from tests.parts.registry import Registry
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 CONTAINERFILE = """\
 FROM scratch
@@ -176,14 +176,7 @@ SHOWN = ["succeeded", "failed", "succeeded", "succeeded", "refused", "succeeded"
 """One; the sick one, and back to one; two; one again, which failed since; and two repaired."""
 
 
-@pytest.mark.parametrize(
-    "machine",
-    [
-        pytest.param(pair, id="-to-".join(pair), marks=[pytest.mark.slow] if number else [])
-        for number, pair in enumerate(BETWEEN)
-    ],
-    indirect=True,
-)
+@pytest.mark.parametrize("machine", [pytest.param(pair, id="-to-".join(pair)) for pair in BETWEEN], indirect=True)
 def test_promote_deploy_fail_and_go_back(machine: Machine, looker: Looker, tmp_path: Path) -> None:
     """Containers run what was verified and promoted; one that fails its probe is rolled back, seen by its digest.
 

@@ -15,7 +15,7 @@ from attest.core.reference import parse_repository
 from tests.e2e.staging import HOOK, Staging, staging
 from tests.parts import docker_registry
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 PULLING = """\
 import io, json, pathlib, sys, urllib.request

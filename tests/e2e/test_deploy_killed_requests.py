@@ -12,9 +12,8 @@ from tests.e2e.mortal import KILLED, Commands, Deadly, commands
 from tests.e2e.staging import ENVIRONMENT, LEDGER, Staging, staging
 from tests.parts.registry import Registry
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
-slow = pytest.mark.slow
 MOST = 300
 """More requests than any command here makes."""
 
@@ -63,7 +62,7 @@ def scene(olareg: Registry, tmp_path: Path) -> Iterator[Scene]:
             yield Scene(site=site, proxy=proxy, killable=killable, heads=heads)
 
 
-@pytest.mark.parametrize("every", [11, pytest.param(1, marks=slow)])
+@pytest.mark.parametrize("every", [1])
 def test_a_deployment_is_finished_by_the_same_command(scene: Scene, every: int) -> None:
     """Killed behind any request, the same command again ends with the release running, and one whole ledger."""
     for step in range(every, MOST, every):
@@ -80,7 +79,7 @@ def test_a_deployment_is_finished_by_the_same_command(scene: Scene, every: int) 
     assert 10 < step < MOST
 
 
-@pytest.mark.parametrize("every", [13, pytest.param(3, marks=slow), pytest.param(1, marks=pytest.mark.fuzz, id="each")])
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.fuzz, id="each")])
 def test_a_rollback_is_finished_and_goes_no_further(scene: Scene, every: int) -> None:
     """Killed behind any request, `attest rollback` again ends where the first one would have."""
     site = scene.site

@@ -15,7 +15,7 @@ from tests.e2e.staging import ENVIRONMENT, Staging, staging
 from tests.parts.kubernetes import CONTEXT, Cluster, cluster
 from tests.parts.registry import Registry
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 MANIFEST = """\
 apiVersion: apps/v1

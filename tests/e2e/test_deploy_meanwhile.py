@@ -20,7 +20,7 @@ from tests.parts.delay import Delayed, Exchange
 from tests.parts.registry import Registry
 from tests.registry.pushing import push_blob
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 HOOK = """\
 import json, pathlib, sys, urllib.parse, urllib.request

@@ -26,7 +26,7 @@ from tests.faulty_service import Asked, FaultyService, Handler, says
 from tests.parts.postgres import OWNER, PASSWORD, Postgres
 from tests.parts.registry import Registry
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 
 @pytest.fixture

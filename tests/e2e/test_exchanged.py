@@ -24,7 +24,7 @@ from tests.e2e.staging import Staging, push_image, staging
 from tests.parts.delay import Delayed
 from tests.parts.registry import Registry
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 LARGE = {"configuration": [{"name": "x" * 70_000}]}
 """So much that a bundle is a blob of its own, and not in the manifest as well."""

@@ -157,6 +157,7 @@ def test_a_refused_connection_is_undecided(verb: str, stage: Stage) -> None:
     assert_undecided(stage.command(verb))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("fault", [*FAULTS, "404"])
 def test_a_registry_that_answers_so_to_everything(fault: str, verb: str, stage: Stage) -> None:
@@ -186,6 +187,7 @@ def test_a_failure_cannot_be_hidden_behind_an_error(fault: str, route: str, stag
         assert_undecided(ended)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("fault", SLOW)
 def test_the_deadline_is_kept(fault: str, verb: str, stage: Stage) -> None:

@@ -14,7 +14,7 @@ from tests.core.make_story import story
 from tests.e2e.looking import Looker
 from tests.test_page import MARKUP, hostile
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 
 def page_of(folder: Path, book: Book) -> bytes:

@@ -24,7 +24,7 @@ from tests.parts.find import require
 from tests.parts.images import BuiltImage, PushedImage, push
 from tests.parts.registry import Registry
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 ORIGIN = "https://git.example.org/plex/playlist"
 WORKFLOW = ".forgejo/workflows/release.yml"

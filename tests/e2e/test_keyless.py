@@ -22,7 +22,7 @@ from tests.parts.registry import Registry
 from tests.parts.sigstore import PrivateSigstore
 from tests.parts.sigstore_issuer import COMMIT
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 REF = "refs/heads/main"
 

@@ -26,7 +26,7 @@ from tests.parts.images import BuiltImage, PushedImage, build_from, push
 from tests.parts.process import free_port
 from tests.parts.registry import Registry
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 OBSERVING = ("integration", "e2e")
 SERVICE = Path(__file__).with_name("service")
@@ -205,7 +205,6 @@ def e2e(project: Project, url: str, container: str, runner: PushedImage, **optio
     )
 
 
-@pytest.mark.slow
 def test_five_real_lanes(
     project: Project, podman: Podman, docker_registry: Registry, browser_image: BuiltImage
 ) -> None:
@@ -381,7 +380,6 @@ class Killing(Delayed):
             self.kill()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("status", [0, 1])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_killed_at_any_request_it_leaves_no_lie(

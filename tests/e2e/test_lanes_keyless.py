@@ -13,7 +13,7 @@ from tests.e2e.test_keyless import Forge, workflow
 from tests.parts.sigstore import PrivateSigstore
 from tests.parts.sigstore_issuer import COMMIT
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.parts.delay import Delayed, Exchange
 from tests.parts.images import BuiltImage, copy_layout, push
 from tests.parts.registry import Registry
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 PLACES = ("docker_registry", "gitea", "olareg", "layout")
 

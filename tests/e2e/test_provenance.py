@@ -16,7 +16,7 @@ from tests.parts.find import require
 from tests.parts.process import Command, plain_environment, run
 from tests.parts.registry import Registry
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 BUILDER = "https://ci.example.org/builder"
 BASE = """\

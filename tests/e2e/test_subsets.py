@@ -56,6 +56,7 @@ def test_all_63_proper_subsets_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parts
+@pytest.mark.slow
 def test_every_single_gap_is_refused_in_a_registry(
     any_registry: Registry, sample_image: BuiltImage, tmp_path: Path
 ) -> None:

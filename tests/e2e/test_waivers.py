@@ -24,7 +24,7 @@ from tests.e2e.staging import ENVIRONMENT, Staging, staging
 from tests.parts.registry import Registry
 from tests.project import ROOT
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 WAIVERS = "waivers: {signer: boss, lanes: [e2e], max-lifetime: 24h}"
 

@@ -17,7 +17,7 @@ from tests.e2e.test_waivers import at_destination, summaries
 from tests.parts.registry import Registry
 from tests.parts.sigstore import PrivateSigstore
 
-pytestmark = pytest.mark.parts
+pytestmark = [pytest.mark.parts, pytest.mark.slow]
 
 ALONE = "waivers: {signer: boss, lanes: [e2e], max-lifetime: 24h}"
 TOGETHER = "waivers: {signer: duty, lanes: [e2e], max-lifetime: 24h}"

@@ -217,6 +217,7 @@ def depth_of(work: Callable[[delay.Delayed], None], registry: Registry, folder: 
     return deep
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 5, 20])
 @pytest.mark.parametrize("inline", [True, False])
 def test_depth_of_reading(any_registry: Registry, tmp_path: Path, count: int, inline: bool) -> None:
