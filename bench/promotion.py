@@ -38,8 +38,8 @@ _LESS: Final = 4
 """The other image is so many times smaller."""
 _MEMORY: Final = 160 * _MIB
 """As in tests/e2e/test_promote_large.py."""
-_GROWTH: Final = 1.25
-_TIME: Final = 2.0
+_GROWTH: Final = 1.15
+_TIME: Final = 1.5
 _ROUNDS: Final = 3
 _LANES: Final = result_lanes(2)
 
