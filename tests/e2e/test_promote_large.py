@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.parts, pytest.mark.slow]
 MIB = 1024 * 1024
 LAYERS = 3
 """As many as are on their way at once."""
-LAYER = 100 * MIB
+LAYER = 300 * MIB
 MOST = 160 * MIB
 """Bytes that a promotion may take of memory, Python and its libraries included."""
 
