@@ -1,16 +1,18 @@
 # `make demo` and `make test` need Python 3.11 or newer, git and make; everything else they set up in .venv.
 # PYTHON=/path/to/python chooses the Python, JOBS the number of test processes, ARGS adds arguments for pytest.
+# `make interop` is for a machine with real registries, builders and peers; `.ci/parts --install` fetches them.
 # `make pipeline` is for a Debian host, as root; KEYLESS=1 has its lanes sign as what their jobs are.
 
 python := .venv/bin/python
 export PYTHON
-# TESTS chooses tests by their markers; .ci/run takes the slow ones too.
-JOBS ?= 2
-TESTS ?= not fuzz and not slow
+# Many tests wait for a process more than they compute, so one more of them than there are processors runs at a time.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
+# TESTS chooses tests by their markers; .ci/run takes all but `fuzz`.
+TESTS ?= not fuzz and not slow and not parts
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sigstore pipeline test check lint types rules coverage fuzz bench docs lock clean
+.PHONY: help setup demo sigstore pipeline test interop check lint types rules coverage fuzz bench docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +30,11 @@ pipeline: setup ## Run examples/playlist from commit to staging and back, in rea
 	@.ci/parts --install gitea act $(if $(filter 1,$(KEYLESS)),sigstore) >/dev/null
 	@$(python) -m tests.pipeline $(if $(filter 1,$(KEYLESS)),--keyless) $(ARGS)
 
-test: setup ## Run the tests; those of real registries and peers are skipped where .ci/parts has not built them
+test: setup ## Run the tests that need nothing but Python and git
 	@$(python) -m pytest -n $(JOBS) --dist loadgroup -m '$(TESTS)' $(ARGS)
+
+interop: TESTS = parts and not fuzz and not slow
+interop: test ## Run the tests with real registries, containers and peers; what is missing is skipped, and named
 
 check: lint types rules coverage ## Linter, formatter, types, import rules, documents, 100 % branch coverage of attest/core
 

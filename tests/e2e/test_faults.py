@@ -172,6 +172,7 @@ def test_a_registry_that_answers_so_to_everything(fault: str, verb: str, stage: 
         assert_undecided(ended)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_failure_cannot_be_hidden_behind_an_error(fault: str, route: str, stage: Stage) -> None:

@@ -54,6 +54,7 @@ def test_a_change_is_not_made_twice(checkout: Path, name: str) -> None:
         changes.apply(checkout, name)
 
 
+@pytest.mark.slow
 @each_change
 def test_no_change_is_seen_by_the_checks_of_the_source(checkout: Path, name: str) -> None:
     """Linter, formatter and unit tests pass with each change: what is wrong with it is for other lanes to find."""
