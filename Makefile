@@ -5,8 +5,7 @@
 
 python := .venv/bin/python
 export PYTHON
-# Many tests wait for a process more than they compute, so one more of them than there are processors runs at a time.
-JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 # TESTS chooses tests by their markers; .ci/run takes all but `fuzz`.
 TESTS ?= not fuzz and not slow and not parts
 ARGS ?=

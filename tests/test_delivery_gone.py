@@ -276,6 +276,7 @@ def test_a_registry_that_is_silent_leaves_it_interrupted(world: World) -> None:
     assert world.runs() == image("app", 2).digest
 
 
+@pytest.mark.slow
 def test_a_rollback_past_a_thousand_releases_is_recorded(tmp_path: Path) -> None:
     """Each is looked at and told; the record lists the newest, counts the others, and the rollback comes to its end."""
     book = Book()

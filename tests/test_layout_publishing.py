@@ -174,6 +174,7 @@ def test_fifty_writers_at_once_lose_nothing(layout: Layout) -> None:
     assert files(layout) == {"blobs", "index.json", "oci-layout"}
 
 
+@pytest.mark.slow
 def test_a_writer_killed_at_any_step_leaves_a_valid_layout(layout: Layout, tmp_path: Path) -> None:
     """Killed before each step in turn, the old state or the new one is there, and the next writer cleans up."""
     publish(layout, b"before")

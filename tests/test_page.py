@@ -192,6 +192,7 @@ def test_hostile_text_stays_text(text: str) -> None:
     assert not [one for one in shown if not one.isprintable() and one != "\n"]
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60))
 def test_any_text_stays_text(text: str) -> None:

@@ -66,6 +66,7 @@ def test_how_a_program_failed_is_said(code: str, status: int, words: str) -> Non
     assert (failed.value.message, failed.value.hint) == (words, "look there")
 
 
+@pytest.mark.slow
 def test_a_program_that_does_not_end_is_ended() -> None:
     """When its time is over it is ended with what it started, also where that does not heed being asked."""
     child = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"

@@ -171,6 +171,7 @@ def worst_end(verdict: RecordedVerdict) -> Failed:
     return Failed(deployment=1, message=WORST, services=services, rollback=True, verdict=verdict)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("images", "lanes", "bundles"), [(2, 3, 20), (40, 30, 16), (40, 60, 0), (300, 30, 0), (2000, 1, 1)]
 )

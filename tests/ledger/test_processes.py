@@ -98,6 +98,7 @@ def test_making_it_at_once_makes_one(place: Place) -> None:
         assert len(list(ledger.records())) == WRITERS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 7, 40])
 def test_a_killed_writer_loses_nothing(after: int, place: Place) -> None:
     """Writers that are killed in the middle of appending leave a whole chain with all that was acknowledged."""

@@ -15,6 +15,8 @@ from tests.parts.find import lacking, require
 from tests.parts.process import Command, attempt, plain_environment, run
 from tests.pipeline.images import PLAYLIST
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = PLAYLIST / "ci" / "settings"
 FILES = ["apt.auth", "apt.conf", "apt.list", "ca.crt", "pip.conf"]
 

@@ -215,6 +215,7 @@ def test_full_registry_is_read(full: tuple[FaultyRegistry, RegistryImage, dict[s
     assert read(RegistryStore(impatient()), image) == sorted(BUNDLES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("fault", SINGLE)
 def test_fault_of_one_route(full: tuple[FaultyRegistry, RegistryImage, dict[str, str]], route: str, fault: str) -> None:
