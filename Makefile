@@ -8,6 +8,8 @@ export PYTHON
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 # TESTS chooses tests by their markers; .ci/run takes all but `fuzz`.
 TESTS ?= not fuzz and not slow and not parts
+# What `make rules` runs; the other targets leave it to that one.
+RULES := tests/test_architecture.py tests/test_project.py tests/docs
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -30,7 +32,7 @@ pipeline: setup ## Run examples/playlist from commit to staging and back, in rea
 	@$(python) -m tests.pipeline $(if $(filter 1,$(KEYLESS)),--keyless) $(ARGS)
 
 test: setup ## Run the tests that need nothing but Python and git
-	@$(python) -m pytest -n $(JOBS) --dist loadgroup -m '$(TESTS)' $(ARGS)
+	@$(python) -m pytest -n $(JOBS) --dist loadgroup -m '$(TESTS)' $(RULES:%=--ignore=%) $(ARGS)
 
 interop: TESTS = parts and not fuzz and not slow
 interop: test ## Run the tests with real registries, containers and peers; what is missing is skipped, and named
@@ -45,7 +47,7 @@ types: setup ## mypy, strict
 	$(python) -m mypy
 
 rules: setup ## Import rules, the rules for files, and every document that can be run or compared
-	$(python) -m pytest -q $(ARGS) tests/test_architecture.py tests/test_project.py tests/docs
+	$(python) -m pytest -q $(ARGS) $(RULES)
 
 coverage: setup ## Branch coverage of attest/core by tests/core alone
 	$(python) -m coverage run --branch --source attest/core -m pytest -q -p no:xdist --hypothesis-profile ci tests/core

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, settings
 pytest_plugins = ["tests.parts.fixtures"]
 
 # No test is timed: a slow machine is no counterexample, so there is no deadline and no complaint about slow data.
-# `default` is for a person who waits: other examples each time, a quarter of those that CI looks at.
+# `default` is for a person who waits: other examples each time, a tenth of those that CI looks at.
 _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("default", _patient, max_examples=25)
+settings.register_profile("default", _patient, max_examples=10)
 settings.register_profile("ci", _patient, derandomize=True, database=None, print_blob=True)
 settings.register_profile("fuzz", _patient, max_examples=20_000, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")

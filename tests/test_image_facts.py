@@ -89,6 +89,7 @@ def test_what_skopeo_writes_as_docker_save_does(layout: Path, tmp_path: Path) ->
         assert [layer.diff_id for layer in found.layers] == [layer.diff_id for layer in expected.layers]
 
 
+@pytest.mark.slow
 def test_names_of_no_image(layout: Path) -> None:
     """A tag of a registry, an archive without a path, and a layout without the image are refused."""
     for text, error in (

@@ -382,6 +382,7 @@ POD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("execute", "health"),
     [

@@ -164,6 +164,7 @@ def test_what_others_wrote_into_the_index_stays(layout: Layout) -> None:
     assert stat.S_IMODE((layout.path / "index.json").stat().st_mode) == 0o640
 
 
+@pytest.mark.slow
 def test_fifty_writers_at_once_lose_nothing(layout: Layout) -> None:
     """Fifty processes that publish at the same time all succeed, and all fifty bundles are there afterwards."""
     bundles = [f"bundle {number}" for number in range(50)]

@@ -181,6 +181,7 @@ def test_an_empty_ledger_says_so() -> None:
 # ---- foreign text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [*MARKUP, *HOSTILE.values()])
 def test_hostile_text_stays_text(text: str) -> None:
     """Whatever stands in the ledger makes no element, and is shown: as it is, or what cannot be seen by its number."""

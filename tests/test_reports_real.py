@@ -192,6 +192,7 @@ def pytest_reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_junit_of_pytest(pytest_reports: Path) -> None:
     """Every outcome of pytest, with its phases, marks and subtests, and totals that count phases."""
     report = read(pytest_reports / "junit.xml")
@@ -213,6 +214,7 @@ def test_ctrf_of_pytest(pytest_reports: Path) -> None:
     assert result(report) is Result.FAILED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", [[], ["-o", "junit_family=legacy"], ["-o", "junit_logging=all"]])
 def test_junit_of_pytest_without_failures(tmp_path: Path, flag: list[str]) -> None:
     """A good run passes in each of pytest's own variants of the format."""
@@ -221,6 +223,7 @@ def test_junit_of_pytest_without_failures(tmp_path: Path, flag: list[str]) -> No
     assert result(read(tmp_path / "junit.xml")) is Result.PASSED
 
 
+@pytest.mark.slow
 def test_junit_of_pytest_without_tests(tmp_path: Path) -> None:
     """A run that collected nothing, and one whose only file cannot be imported, both fail."""
     (tmp_path / "test_a.py").write_text("")
@@ -250,6 +253,7 @@ def test_sarif_of_ruff(tmp_path: Path) -> None:
     assert result(read(tmp_path / "clean.sarif")) is Result.PASSED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("branch", "numbers"), [([], (4, 5)), (["--branch"], (5, 7))])
 def test_reports_of_coverage_py(tmp_path: Path, branch: list[str], numbers: tuple[int, int]) -> None:
     """JSON and XML of one measurement say the same, which is what coverage.py itself says."""

@@ -149,6 +149,7 @@ def test_the_good_ones_are_good(kind: str) -> None:
     assert accepted(kind, GOOD[kind].content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "path"), FIELDS)
 def test_no_flip_in_a_field_changes_what_is_certified(kind: str, path: str) -> None:
     """Each field, flipped over a stride: refused, or nothing that was verified is another."""

@@ -137,6 +137,7 @@ def test_verify_reads_only_what_is_named(baited: Scene) -> None:
     assert touched.processes == []
 
 
+@pytest.mark.slow
 def test_the_recorder_sees_what_is_read(baited: Scene) -> None:
     """The proof above can fail: a file that is named is seen, as is a process, a variable and a socket."""
     (baited.folder / "more.json").write_text("{}")
@@ -162,6 +163,7 @@ def test_the_environment_decides_nothing(baited: Scene) -> None:
     assert touched.variables & (HOSTILE.keys() | {"DOCKER_CONFIG", "ATTEST_KEY_PASSWORD"}) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("expected", [0, 1])
 def test_a_verdict_is_the_same_everywhere(expected: int, baited: Scene, tmp_path: Path) -> None:
     """Bait and hostile variables change no byte of a verdict, whether it passes or refuses."""
@@ -229,6 +231,7 @@ def test_no_plugin_has_a_part_in_reading_a_policy(passing: Scene, tmp_path: Path
     assert ended.code == 0, ended.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYOUT_COMMANDS)
 def test_a_layout_needs_no_network(name: str, passing: Scene) -> None:
     """With an `oci:` layout no command opens a socket or looks up a name, not even while libraries are imported."""

@@ -157,6 +157,7 @@ def test_no_registry_is_asked_about_what_is_no_document(text: str | None, stage:
     assert stage.registry.seen == []
 
 
+@pytest.mark.slow
 def test_threads_of_a_command_that_ended_early_end_too(stage: Stage) -> None:
     """In a process that lives on, the threads of a verify that ended at its policy go away with the answers."""
     add_unknown(stage)

@@ -43,6 +43,7 @@ def arguments(scene: Scene, registry: FaultyRegistry) -> list[str]:
     return ["promote", scene.image, "--repository", REPOSITORY, "--policy", "policy.yaml", "--to", where]
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_how_far_it_is(passing: Scene, faulty_target: FaultyRegistry) -> None:
     """While a layer is on its way, what is done and how much of it is shown."""
 

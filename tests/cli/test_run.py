@@ -234,6 +234,7 @@ def test_a_missing_product_of_a_command_that_passed_is_an_error(scene: Scene) ->
 # ---- refused before anything runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -245,6 +245,7 @@ def test_whatever_is_seen_can_be_recorded() -> None:
         assert all(len(one.digests) + one.more_digests == instances * digests for one in services.values())
 
 
+@pytest.mark.slow
 def test_so_many_services_that_hardly_anything_is_kept() -> None:
     """Of each the match and the health stay, in less than any verdict takes."""
     names = tuple(f"service-{n}" for n in range(1500))

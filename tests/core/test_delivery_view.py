@@ -153,6 +153,7 @@ def test_a_service_that_is_newer_than_the_release() -> None:
     assert not found.is_settled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evidence", [True, False])
 def test_the_status_is_what_its_schema_says(evidence: bool) -> None:
     """For an empty environment, one in which everything happened, and one with a verdict."""

@@ -217,6 +217,7 @@ def valid_set(chance: Random) -> tuple[Policy, Release, list[bytes], timedelta]:
     return asked, release, bundles, timedelta(seconds=chance.randint(-60, 60))
 
 
+@pytest.mark.slow
 def test_no_valid_set_is_refused() -> None:
     """A thousand full sets, each valid in another way, all pass."""
     for seed in range(1_000):

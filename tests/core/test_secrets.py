@@ -68,6 +68,7 @@ def test_what_only_looks_like_one_is_none(text: str) -> None:
     assert find_secret(text) is None
 
 
+@pytest.mark.slow
 def test_a_long_text_takes_no_time_to_speak_of() -> None:
     """No form backtracks: texts that nearly match, a million characters long, are looked through at once."""
     for part in ("https://", "a:", "eyJ", "ghp_", "-----BEGIN ", "authorization:  ", "a+"):

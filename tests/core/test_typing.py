@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from mypy import api
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +18,7 @@ def check(file: Path, cache: Path) -> tuple[str, int]:
     return output, status
 
 
+@pytest.mark.slow
 def test_a_verdict_is_no_passed_for_a_type_checker(tmp_path: Path) -> None:
     """Every misuse is an error where it is expected, and code that looks at the verdict first is none."""
     cache = ROOT / ".mypy_cache"

@@ -70,7 +70,8 @@ def check(records: list[Record], by_writer: list[list[tuple[int, int, str]]]) ->
         assert own_order == list(range(len(own_order)))
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [20, 1000])
 def test_eight_processes_make_one_chain(count: int, place: Place) -> None:
     """Eight processes that append at once make one chain without a gap or a fork, with each record of each of them."""
     place.create().close()
@@ -84,6 +85,7 @@ def test_eight_processes_make_one_chain(count: int, place: Place) -> None:
     check(records, by_writer)
 
 
+@pytest.mark.slow
 def test_making_it_at_once_makes_one(place: Place) -> None:
     """Eight processes that make the ledger at once all get it, and it is one ledger."""
     code = (

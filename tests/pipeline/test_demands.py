@@ -178,6 +178,7 @@ FAULTS: Final[list[tuple[str, str, Callable[[Predicate], object]]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["promote", "staging"])
 @pytest.mark.parametrize(
     ("lane", "fault"), [pytest.param(lane, fault, id=f"{lane}: {name}") for lane, name, fault in FAULTS]
