@@ -5,7 +5,8 @@
 
 python := .venv/bin/python
 export PYTHON
-JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+# Twice the processors, since the tests wait half of their time: for processes, and for answers that do not come.
+JOBS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1))))
 # TESTS chooses tests by their markers; .ci/run takes all but `fuzz`.
 TESTS ?= not fuzz and not slow and not parts
 # What `make rules` runs; the other targets leave it to that one.
